@@ -21,7 +21,9 @@ ROOMS = [
     "cli",
 ]
 PACKAGE = Path(__file__).parent.parent / "engine" / "compasso"
-MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.relative_to(PACKAGE).parts[0] != "__init__.py")
+MODULES = sorted(
+    p for p in PACKAGE.rglob("*.py") if p.relative_to(PACKAGE).parts[0] != "__init__.py"
+)
 
 
 def room_of(dotted: str) -> str | None:

@@ -1,0 +1,38 @@
+"""The kinds of Connectif record a sync can write. Each target is one file of this folder.
+
+A new target is a new module with a `TARGET` in it; nothing else has to know its name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+
+from compasso.model import CompassoError
+from compasso.targets.base import Target, TargetField, custom_fields, field_type
+
+__all__ = ["Target", "TargetField", "custom_fields", "field_type", "load_target", "target_names"]
+
+
+@cache
+def _modules() -> dict[str, str]:
+    names = [m.name for m in pkgutil.iter_modules(__path__) if m.name != "base"]
+    return {name.replace("_", "-"): f"{__name__}.{name}" for name in names}
+
+
+def target_names() -> tuple[str, ...]:
+    """The names of all targets, as specs write them."""
+    return tuple(sorted(_modules()))
+
+
+@cache
+def load_target(name: str) -> Target:
+    """The target called `name`. Raises CompassoError when there is none."""
+    module = _modules().get(name)
+    if module is None:
+        raise CompassoError.say(
+            f"there is no target called {name!r}", f"known targets: {', '.join(target_names())}"
+        )
+    target: Target = importlib.import_module(module).TARGET
+    return target

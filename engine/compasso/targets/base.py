@@ -1,0 +1,136 @@
+"""What every target is made of: its fields, read from the schema, and how a change is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from compasso.model import ApiCall, Change, FieldType, Json
+from compasso.schemas import load_schema
+
+_TYPES = {
+    "string": FieldType.TEXT,
+    "integer": FieldType.INTEGER,
+    "number": FieldType.DECIMAL,
+    "boolean": FieldType.BOOLEAN,
+    "object": FieldType.JSON,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TargetField:
+    """One field of a target's records."""
+
+    name: str
+    type: FieldType
+    schema: Mapping[str, Any]
+    read_only: bool = False
+    sensitive: bool = False
+    # A cell of this field may not be empty in an import file (documented for phone, date,
+    # integer, decimal and radio fields of contacts; a guess for products).
+    import_typed: bool = False
+
+
+@dataclass(frozen=True)
+class Target:
+    """One kind of Connectif record.
+
+    `rank` orders targets in a plan (lower goes first). `call` builds the request for a change
+    of one record whose key field is the second argument. `import_type` is the `type` of
+    POST /imports/, or None where no import exists; `import_required` are the columns that
+    every import file must fill. `retired` are the fields that put a record out of sight.
+    """
+
+    name: str
+    label: str  # one record, in words: "contact"
+    rank: int
+    keys: tuple[str, ...]  # the fields that can identify a record; the first is the default
+    schema: Mapping[str, Any]
+    fields: Mapping[str, TargetField]
+    call: Callable[[Change, str], ApiCall] = field(repr=False)
+    import_type: str | None = None
+    import_required: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    retired: Mapping[str, Json] | None = None
+    open_fields: bool = False  # the account may define more fields
+    can_update: bool = True
+    can_delete: bool = True
+
+    @property
+    def default_key(self) -> str:
+        """The field that identifies a record when the spec does not say."""
+        return self.keys[0]
+
+    def with_fields(self, extra: Iterable[TargetField]) -> Target:
+        """The same target that also knows the account's own fields."""
+        return replace(self, fields={**self.fields, **{f.name: f for f in extra}})
+
+
+def field_type(schema: Mapping[str, Any]) -> FieldType:
+    """The type of a field from its JSON Schema."""
+    if schema.get("format") == "date-time":
+        return FieldType.DATE
+    if schema.get("type") == "array":
+        return FieldType.LIST if schema["items"].get("type") == "string" else FieldType.JSON
+    return _TYPES.get(schema.get("type", "object"), FieldType.JSON)
+
+
+def schema_fields(name: str) -> dict[str, TargetField]:
+    """The fields of the schema called `name`, in the order of the file."""
+    fields = {}
+    for field_name, schema in load_schema(name)["properties"].items():
+        fields[field_name] = TargetField(
+            name=field_name,
+            type=field_type(schema),
+            schema=schema,
+            read_only=schema.get("readOnly", False),
+            sensitive=schema.get("x-compasso-sensitive", False),
+            import_typed=schema.get("x-compasso-import") == "typed",
+        )
+    return fields
+
+
+def custom_fields(definitions: Iterable[Mapping[str, Any]]) -> list[TargetField]:
+    """Contact fields from their definitions (the bodies of POST /contact-fields/)."""
+    return [_custom_field(d) for d in definitions]
+
+
+def _custom_field(definition: Mapping[str, Any]) -> TargetField:
+    kind = definition["type"]
+    options = [option["id"] for option in definition.get("options") or ()]
+    schema: dict[str, Any] = {"type": "string"}
+    if kind == "integer":
+        schema = {"type": "integer"}
+    elif kind == "decimal":
+        schema = {"type": "number"}
+    elif kind == "boolean":
+        schema = {"type": "boolean"}
+    elif kind == "checkbox":
+        schema = {
+            "type": "array",
+            "items": {"type": "string", "enum": options},
+            "uniqueItems": True,
+        }
+    elif kind == "radio":
+        schema["enum"] = options
+    elif kind == "date":
+        schema["format"] = "date-time"
+    elif kind == "email":
+        schema["format"] = "email"
+    elif kind == "phone":
+        schema["pattern"] = r"^\+[1-9][0-9]{4,14}$"
+    for source, keyword in (
+        ("maxLength", "maxLength"),
+        ("minValue", "minimum"),
+        ("maxValue", "maximum"),
+    ):
+        if definition.get(source) is not None:
+            schema[keyword] = definition[source]
+    return TargetField(
+        name=definition["id"],
+        type=field_type(schema),
+        schema=schema,
+        sensitive=kind in {"email", "phone"},
+        import_typed=kind in {"phone", "date", "integer", "decimal", "radio"},
+    )
