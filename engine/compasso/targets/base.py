@@ -55,7 +55,10 @@ class Target:
     retired: Mapping[str, Json] | None = None
     open_fields: bool = False  # the account may define more fields
     can_update: bool = True
-    can_delete: bool = True
+    # Two keys that differ only in case or outer blanks are one record (a guess for e-mail).
+    folded_keys: frozenset[str] = frozenset()
+    # How dates stand in an import file: a strftime pattern.
+    import_date: str = "%Y-%m-%d"
 
     @property
     def default_key(self) -> str:

@@ -13,7 +13,7 @@ def _call(change: Change, key_field: str) -> ApiCall:
     """POST creates; there is no call that changes a field (section 1, not found anywhere)."""
     if change.operation is Operation.DELETE:
         return ApiCall("DELETE", "/contact-fields/" + quote(change.key, safe=""))
-    return ApiCall("POST", "/contact-fields/", dict(change.fields))
+    return ApiCall("POST", "/contact-fields/", {key_field: change.key, **change.fields})
 
 
 TARGET = Target(

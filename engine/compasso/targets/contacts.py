@@ -29,4 +29,5 @@ TARGET = Target(
     call=_call,
     import_type="contacts",
     open_fields=True,
+    folded_keys=frozenset({"_email"}),
 )

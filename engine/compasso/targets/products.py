@@ -28,5 +28,6 @@ TARGET = Target(
     import_type="products",
     import_required=("productDetailUrl", "name", "unitPrice"),
     required=tuple(load_schema("products")["required"]),
+    import_date="%Y-%m-%dT%H:%M:%SZ",
     retired={"availability": "outofstock"},
 )

@@ -1,0 +1,49 @@
+"""Where rows come from. Each kind of source is one file of this folder.
+
+A kind is a module with `read(connection, spec, root) -> Source`. Other packages add theirs by
+an entry point in the group `compasso.sources`, whose value is such a function.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compasso.model import CompassoError
+from compasso.sources.base import ROW, Reader, Source, UnreadableRow
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from compasso.spec import SourceSpec
+
+__all__ = ["ROW", "Source", "UnreadableRow", "open_source", "source_kinds"]
+
+
+def source_kinds() -> tuple[str, ...]:
+    """The kinds of source that this installation can read."""
+    built_in = {m.name for m in pkgutil.iter_modules(__path__) if m.name not in {"base", "files"}}
+    return tuple(sorted(built_in | {e.name for e in entry_points(group="compasso.sources")}))
+
+
+def open_source(connection: DuckDBPyConnection, spec: SourceSpec, root: Path) -> Source:
+    """Make the source ready to be queried. Raises CompassoError (no file, no header…)."""
+    return _reader(spec.kind)(connection, spec, root)
+
+
+def _reader(kind: str) -> Reader:
+    for entry in entry_points(group="compasso.sources"):
+        if entry.name == kind:
+            reader: Reader = entry.load()
+            return reader
+    if kind not in source_kinds():
+        raise CompassoError.say(
+            f"this version cannot read {kind!r} sources",
+            f"it reads: {', '.join(source_kinds())}",
+        )
+    module = importlib.import_module(f"{__name__}.{kind}")
+    built_in: Reader = module.read
+    return built_in

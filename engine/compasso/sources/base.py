@@ -1,0 +1,48 @@
+"""What every source becomes: a SQL relation with the columns it has and a row number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from compasso.spec import SourceSpec
+
+# The columns that a relation has beside the source's own: the row's number within its file
+# (from 1, the header not counted) and the number of the file within the source (from 0).
+ROW = "__row"
+FILE = "__file"
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableRow:
+    """A row of the source that could not be read at all. `line` counts from 1, header included."""
+
+    file: str
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source, ready to be queried.
+
+    `relation` is a SELECT with the columns and ROW and FILE. `columns` maps names to DuckDB
+    types. `files` are the file names that FILE counts, relative to the project. `fingerprint`
+    changes when the source may have changed. `unreadable` lists what was skipped; it is
+    complete only after the whole relation was read.
+    """
+
+    relation: str
+    columns: Mapping[str, str]
+    files: tuple[str, ...]
+    fingerprint: str
+    unreadable: Callable[[], list[UnreadableRow]]
+    header_lines: int = 0
+
+
+Reader: TypeAlias = "Callable[[DuckDBPyConnection, SourceSpec, Path], Source]"
