@@ -1,0 +1,102 @@
+"""What every state backend does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from compasso.model import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as the state knows it. `fields` holds all but the key."""
+
+    sync: str
+    key: str
+    fields: Mapping[str, Json]
+    applied_at: datetime
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A change that the API refused, until a later one of the same record succeeds."""
+
+    sync: str
+    key: str
+    operation: str
+    reason: str
+    tries: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The outcome of some changes of one sync, all of one plan.
+
+    The changes are those with first <= change_id <= last (of these only `only`, if given) in
+    the Parquet file `changes`. All were applied, except the keys of `failures`, whose values
+    are the API's reasons.
+    """
+
+    sync: str
+    plan_id: str
+    run_id: str
+    changes: Path
+    first: int
+    last: int
+    only: frozenset[int] | None = None
+    failures: Mapping[int, str] = field(default_factory=dict)
+
+
+class State(Protocol):
+    """One project's state in one environment."""
+
+    @property
+    def directory(self) -> Path:
+        """A folder on this machine for the journal, the ledger and the plans under way."""
+
+    @property
+    def lineage(self) -> str:
+        """A name given once, when the state was made. Plans of another lineage are refused."""
+
+    def serial(self, sync: str) -> int:
+        """How many plans changed this sync's records so far."""
+
+    def last_plan(self, sync: str) -> str | None:
+        """The plan that changed this sync's records last."""
+
+    def records_file(self, sync: str) -> Path | None:
+        """A DuckDB file with the table `records`, to be attached read-only; None if empty."""
+
+    def lock(self, syncs: Sequence[str], command: str) -> AbstractContextManager[None]:
+        """Hold these syncs alone. Raises CompassoError naming who holds one."""
+
+    def commit(self, commit: Commit) -> None:
+        """Record what was applied, at once or not at all. To do it twice changes nothing more."""
+
+    def complete(self, sync: str, at: datetime) -> None:
+        """Note that a plan of this sync was applied to its end."""
+
+    def last_completed(self, sync: str) -> datetime | None:
+        """When a plan of this sync was last applied to its end."""
+
+    def syncs(self) -> tuple[str, ...]:
+        """The syncs that have records or failures."""
+
+    def count(self, sync: str) -> int:
+        """How many records the sync has."""
+
+    def records(self, sync: str, key: str | None = None) -> Iterator[Record]:
+        """The sync's records by key, or the one with this key."""
+
+    def failures(self, sync: str) -> list[Failure]:
+        """The changes that failed and have not succeeded since."""
+
+    def remove(self, sync: str, keys: Sequence[str]) -> int:
+        """Forget records (the account keeps them). Answers how many there were."""

@@ -1,0 +1,316 @@
+"""The state in a folder of the project: one DuckDB file a sync, and a lock file beside each."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+
+from compasso.model import CompassoError
+from compasso.state.base import Commit, Failure, Record, State
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+FORMAT = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name VARCHAR PRIMARY KEY, value VARCHAR);
+CREATE TABLE IF NOT EXISTS records (
+  key VARCHAR NOT NULL, hash_high UBIGINT, hash_low UBIGINT, fields VARCHAR NOT NULL,
+  applied_at TIMESTAMP NOT NULL, run_id VARCHAR NOT NULL);
+CREATE TABLE IF NOT EXISTS failures (
+  key VARCHAR PRIMARY KEY, operation VARCHAR, reason VARCHAR, tries INTEGER,
+  plan_id VARCHAR, at TIMESTAMP);
+"""
+
+_MERGE = """
+CREATE OR REPLACE TEMP TABLE merged AS
+SELECT a.key, a.row_hash_high, a.row_hash_low, a.operation,
+  CASE WHEN r.key IS NULL THEN a.fields
+       ELSE json_merge_patch(r.fields::JSON, a.fields::JSON)::VARCHAR END AS fields
+FROM applied a LEFT JOIN records r ON r.key = a.key;
+DELETE FROM records WHERE key IN (SELECT key FROM applied);
+INSERT INTO records SELECT key, row_hash_high, row_hash_low, fields, $at, $run
+FROM merged WHERE operation <> 'delete';
+DELETE FROM failures WHERE key IN (SELECT key FROM applied);
+"""
+
+
+def open_backend(root: Path, environment: str | None) -> State:
+    """The local state of a project, made at the first call."""
+    return LocalState(root / ".compasso" / (environment or "default"))
+
+
+class LocalState:
+    """See `State`. One process at a time writes a sync's file; `lock` sees to it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        (directory / "records").mkdir(parents=True, exist_ok=True)
+
+    @property
+    def directory(self) -> Path:
+        return self._directory
+
+    @cached_property
+    def lineage(self) -> str:
+        path = self._directory / "state.json"
+        if not path.exists():
+            text = json.dumps({"format": FORMAT, "lineage": str(uuid.uuid4())}) + "\n"
+            draft = path.with_suffix(f".{os.getpid()}")
+            draft.write_text(text, "utf-8")
+            with suppress(FileExistsError):
+                os.link(draft, path)  # the first of two processes wins; the other reads it
+            draft.unlink()
+        try:
+            document = json.loads(path.read_text("utf-8"))
+            lineage: str = document["lineage"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise CompassoError.say(
+                f"the state file {path} is damaged", "restore it from a copy"
+            ) from error
+        if document.get("format") != FORMAT:
+            raise CompassoError.say(
+                f"the state was written in format {document.get('format')}, this version reads "
+                f"format {FORMAT}",
+                "use the version of compasso that wrote it, or a newer one",
+            )
+        return lineage
+
+    def serial(self, sync: str) -> int:
+        return int(self._meta(sync, "serial") or 0)
+
+    def last_plan(self, sync: str) -> str | None:
+        return self._meta(sync, "last_plan")
+
+    def last_completed(self, sync: str) -> datetime | None:
+        text = self._meta(sync, "completed_at")
+        return datetime.fromisoformat(text) if text else None
+
+    def records_file(self, sync: str) -> Path | None:
+        path = self._path(sync)
+        return path if path.exists() else None
+
+    def syncs(self) -> tuple[str, ...]:
+        return tuple(
+            sorted(unquote(p.stem) for p in (self._directory / "records").glob("*.duckdb"))
+        )
+
+    def count(self, sync: str) -> int:
+        rows = self._query(sync, "SELECT count(*) FROM records")
+        return int(rows[0][0]) if rows else 0
+
+    def records(self, sync: str, key: str | None = None) -> Iterator[Record]:
+        if not self._path(sync).exists():
+            return
+        with self._open(sync, read_only=True) as connection:
+            where = "" if key is None else "WHERE key = $key"
+            connection.execute(
+                f"SELECT key, fields, applied_at, run_id FROM records {where} ORDER BY key",
+                {} if key is None else {"key": key},
+            )
+            while rows := connection.fetchmany(10_000):
+                for found, fields, at, run in rows:
+                    yield Record(sync, found, json.loads(fields), at.replace(tzinfo=UTC), run)
+
+    def failures(self, sync: str) -> list[Failure]:
+        rows = self._query(
+            sync, "SELECT key, operation, reason, tries, at FROM failures ORDER BY key"
+        )
+        return [
+            Failure(sync, key, operation, reason, tries, at.replace(tzinfo=UTC))
+            for key, operation, reason, tries, at in rows
+        ]
+
+    def remove(self, sync: str, keys: Sequence[str]) -> int:
+        if not self._path(sync).exists():
+            return 0
+        with self._open(sync) as connection:
+            connection.begin()
+            rows = connection.execute(
+                "DELETE FROM records WHERE list_contains($keys, key) RETURNING key",
+                {"keys": list(keys)},
+            ).fetchall()
+            if rows:
+                # A plan made before knows records that are gone now.
+                self._put(connection, "serial", str(self._serial_of(connection) + 1))
+                self._put(connection, "last_plan", "")
+            connection.commit()
+        return len(rows)
+
+    def commit(self, commit: Commit) -> None:
+        at = datetime.now(UTC).replace(tzinfo=None)
+        with self._open(commit.sync) as connection:
+            connection.begin()
+            self._select_changes(connection, commit)
+            connection.execute(
+                "CREATE OR REPLACE TEMP TABLE applied AS SELECT * FROM committed "
+                "WHERE change_id NOT IN (SELECT change_id FROM failed)"
+            )
+            for statement in _MERGE.strip().split(";"):
+                if statement.strip():
+                    names = {"at": at, "run": commit.run_id}
+                    used = {k: v for k, v in names.items() if f"${k}" in statement}
+                    connection.execute(statement, used)
+            connection.execute(
+                "INSERT INTO failures SELECT key, operation, reason, 1, $plan, $at "
+                "FROM committed JOIN failed USING (change_id) "
+                "ON CONFLICT (key) DO UPDATE SET operation = excluded.operation, "
+                "reason = excluded.reason, at = excluded.at, plan_id = excluded.plan_id, "
+                # The same plan told twice is one try.
+                "tries = failures.tries + (failures.plan_id <> excluded.plan_id)::INTEGER",
+                {"plan": commit.plan_id, "at": at},
+            )
+            if self._get(connection, "last_plan") != commit.plan_id:
+                self._put(connection, "serial", str(self._serial_of(connection) + 1))
+                self._put(connection, "last_plan", commit.plan_id)
+            connection.commit()
+
+    def complete(self, sync: str, at: datetime) -> None:
+        with self._open(sync) as connection:
+            self._put(connection, "completed_at", at.isoformat())
+
+    @contextmanager
+    def lock(self, syncs: Sequence[str], command: str) -> Iterator[None]:
+        from filelock import FileLock, Timeout
+
+        folder = self._directory / "locks"
+        folder.mkdir(exist_ok=True)
+        with ExitStack() as stack:
+            for sync in sorted(syncs):  # in one order, so that two commands cannot wait in a ring
+                path = folder / f"{quote(sync, safe='')}.lock"
+                info = path.with_suffix(".json")
+                try:
+                    stack.enter_context(FileLock(path).acquire(timeout=0))
+                except Timeout:
+                    raise CompassoError.say(
+                        f"the state of {sync} is locked: {_holder(info)}",
+                        "wait until that command ends; its lock goes with its process",
+                    ) from None
+                info.write_text(
+                    json.dumps(
+                        {
+                            "who": f"{_user()}@{socket.gethostname()}",
+                            "pid": os.getpid(),
+                            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+                            "command": command,
+                        }
+                    ),
+                    "utf-8",
+                )
+                stack.callback(info.unlink, missing_ok=True)
+            yield
+
+    def _path(self, sync: str) -> Path:
+        return self._directory / "records" / f"{quote(sync, safe='')}.duckdb"
+
+    @contextmanager
+    def _open(self, sync: str, *, read_only: bool = False) -> Iterator[DuckDBPyConnection]:
+        import duckdb
+
+        path = self._path(sync)
+        try:
+            connection = duckdb.connect(str(path), read_only=read_only)
+        except duckdb.IOException as error:
+            if "lock" in str(error).lower():
+                raise CompassoError.say(
+                    f"the state of {sync} is in use by another compasso", "try again when it ends"
+                ) from error
+            raise CompassoError.say(
+                f"the state file {path} cannot be opened: {str(error).splitlines()[0]}",
+                "restore it from a copy, or delete it to start anew",
+            ) from error
+        try:
+            if not read_only:
+                connection.execute(_SCHEMA)
+            yield connection
+        finally:
+            connection.close()
+
+    def _query(self, sync: str, sql: str) -> list[tuple[Any, ...]]:
+        if not self._path(sync).exists():
+            return []
+        with self._open(sync, read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+
+    def _meta(self, sync: str, name: str) -> str | None:
+        if not self._path(sync).exists():
+            return None
+        with self._open(sync, read_only=True) as connection:
+            return self._get(connection, name)
+
+    @staticmethod
+    def _get(connection: DuckDBPyConnection, name: str) -> str | None:
+        row = connection.execute("SELECT value FROM meta WHERE name = $n", {"n": name}).fetchone()
+        return row[0] if row else None
+
+    @staticmethod
+    def _put(connection: DuckDBPyConnection, name: str, value: str) -> None:
+        connection.execute(
+            "INSERT INTO meta VALUES ($n, $v) ON CONFLICT (name) DO UPDATE SET value = $v",
+            {"n": name, "v": value},
+        )
+
+    def _serial_of(self, connection: DuckDBPyConnection) -> int:
+        return int(self._get(connection, "serial") or 0)
+
+    @staticmethod
+    def _select_changes(connection: DuckDBPyConnection, commit: Commit) -> None:
+        connection.execute("CREATE OR REPLACE TEMP TABLE failed(change_id BIGINT, reason VARCHAR)")
+        if commit.failures:
+            connection.execute(
+                "INSERT INTO failed SELECT unnest($ids), unnest($reasons)",
+                {
+                    "ids": list(commit.failures.keys()),
+                    "reasons": list(commit.failures.values()),
+                },
+            )
+        only = ""
+        names: dict[str, object] = {
+            "file": str(commit.changes),
+            "sync": commit.sync,
+            "first": commit.first,
+            "last": commit.last,
+        }
+        if commit.only is not None:
+            only = "AND list_contains($only::BIGINT[], change_id)"
+            if len(commit.only) > 1000:
+                connection.execute(
+                    "CREATE OR REPLACE TEMP TABLE chosen AS SELECT unnest($only) AS change_id",
+                    {"only": sorted(commit.only)},
+                )
+                only = "AND change_id IN (SELECT change_id FROM chosen)"
+            else:
+                names["only"] = sorted(commit.only)
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE committed AS "
+            "SELECT change_id, operation, key, fields, row_hash_high, row_hash_low "
+            "FROM read_parquet($file) WHERE sync = $sync AND change_id BETWEEN $first AND $last "
+            + only,
+            names,
+        )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return str(os.getuid())
+
+
+def _holder(info: Path) -> str:
+    try:
+        held = json.loads(info.read_text("utf-8"))
+        return f"{held['command']} by {held['who']} (process {held['pid']}) since {held['since']}"
+    except (OSError, ValueError, KeyError):
+        return "another command is starting"
