@@ -42,7 +42,8 @@ class Source:
     files: tuple[str, ...]
     fingerprint: str
     unreadable: Callable[[], list[UnreadableRow]]
-    header_lines: int = 0
+    # Whether an unreadable line leaves an empty row in the relation (its number is the line's).
+    keeps_unreadable: bool = False
 
 
 Reader: TypeAlias = "Callable[[DuckDBPyConnection, SourceSpec, Path], Source]"

@@ -86,7 +86,6 @@ def read(connection: DuckDBPyConnection, spec: SourceSpec, root: Path) -> Source
         names,
         fingerprint(paths),
         lambda: _unreadable(connection, read_from),
-        header_lines=1 if dialect.header else 0,
     )
 
 

@@ -91,7 +91,7 @@ def typed_files(
     spec: SourceSpec,
     root: Path,
     scan: Callable[[str], str],
-    unreadable: Callable[[], list[UnreadableRow]] = list,
+    unreadable: Callable[[], list[UnreadableRow]] | None = None,
 ) -> Source:
     """A source of files that know their own types. `scan` makes the FROM of one file."""
     import duckdb
@@ -108,4 +108,6 @@ def typed_files(
         parts.append(numbered(select, index))
     relation = " UNION ALL BY NAME ".join(parts)
     columns = {k: v for k, v in describe(connection, relation).items() if k not in {ROW, FILE}}
-    return Source(relation, columns, names, fingerprint(paths), unreadable)
+    return Source(
+        relation, columns, names, fingerprint(paths), unreadable or list, unreadable is not None
+    )

@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS records (
   applied_at TIMESTAMP NOT NULL, run_id VARCHAR NOT NULL);
 CREATE TABLE IF NOT EXISTS failures (
   key VARCHAR PRIMARY KEY, operation VARCHAR, reason VARCHAR, tries INTEGER,
-  plan_id VARCHAR, at TIMESTAMP);
+  plan_id VARCHAR, tried_at TIMESTAMP);
 """
 
 _MERGE = """
@@ -125,7 +125,7 @@ class LocalState:
 
     def failures(self, sync: str) -> list[Failure]:
         rows = self._query(
-            sync, "SELECT key, operation, reason, tries, at FROM failures ORDER BY key"
+            sync, "SELECT key, operation, reason, tries, tried_at FROM failures ORDER BY key"
         )
         return [
             Failure(sync, key, operation, reason, tries, at.replace(tzinfo=UTC))
@@ -165,8 +165,8 @@ class LocalState:
             connection.execute(
                 "INSERT INTO failures SELECT key, operation, reason, 1, $plan, $at "
                 "FROM committed JOIN failed USING (change_id) "
-                "ON CONFLICT (key) DO UPDATE SET operation = excluded.operation, "
-                "reason = excluded.reason, at = excluded.at, plan_id = excluded.plan_id, "
+                "ON CONFLICT (key) DO UPDATE SET "
+                "operation = excluded.operation, reason = excluded.reason, tried_at = excluded.tried_at, plan_id = excluded.plan_id, "
                 # The same plan told twice is one try.
                 "tries = failures.tries + (failures.plan_id <> excluded.plan_id)::INTEGER",
                 {"plan": commit.plan_id, "at": at},

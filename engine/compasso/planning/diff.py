@@ -1,0 +1,295 @@
+"""The difference between desired and cached state, as a table of changes for each sync."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from compasso.model import CompassoError, FieldType, Json
+from compasso.planning.desired import Column, Desired
+from compasso.sources.files import quote_name, quote_text
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+Missing = Literal["keep", "delete", "retire"]
+Nulls = Literal["omit", "clear"]
+
+
+@dataclass(frozen=True)
+class Diff:
+    """A table `table` of changes and the counts beside it.
+
+    The table has: operation, key, row, file, fields (JSON text, what to send), before (JSON
+    text of the same fields), carry (JSON text of fields that an import must repeat), mask
+    (which typed import columns are filled; bit i is the i-th of `typed`), by_call (the change
+    cannot travel by import), size (bytes of its line in an import file), row hashes.
+    """
+
+    table: str
+    desired: Desired
+    typed: tuple[str, ...]
+    existing: int
+    create: int
+    update: int
+    delete: int
+    unchanged: int
+    kept: int  # records whose row is gone and that stay, under missing: keep
+    held_back: int  # deletes that wait because a row could not be read
+
+
+def duplicate_keys(
+    connection: DuckDBPyConnection,
+    desired: Desired,
+    rule: Literal["error", "first", "last"],
+    order_by: str | None,
+) -> tuple[int, list[tuple[str, list[int]]]]:
+    """Keys that valid rows share. Under first and last the losers leave the table.
+
+    Answers how many rows gave way, and for `error` the keys with their rows (at most 100).
+    """
+    table = desired.name
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE doubled AS SELECT key FROM {table} "
+        "WHERE problems IS NULL GROUP BY key HAVING count(*) > 1"
+    )
+    count = connection.execute("SELECT count(*) FROM doubled").fetchone()
+    if not count or not count[0]:
+        return 0, []
+    if rule == "error":
+        rows = connection.execute(
+            f"SELECT key, list(row ORDER BY file, row) FROM {table} SEMI JOIN doubled USING (key) "
+            "WHERE problems IS NULL GROUP BY key ORDER BY min(file), min(row) LIMIT 100"
+        ).fetchall()
+        return 0, [(key, numbers) for key, numbers in rows]
+    direction = "DESC" if (order_by or "").endswith(" desc") else "ASC"
+    ranked = f"ord {direction} NULLS FIRST, file, row" if order_by else "file, row"
+    best = "first" if rule == "first" else "last"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE winners AS SELECT key, {best}(file ORDER BY {ranked}) AS "
+        f"file, {best}(row ORDER BY {ranked}) AS row FROM {table} SEMI JOIN doubled USING (key) "
+        "WHERE problems IS NULL GROUP BY key"
+    )
+    gone = connection.execute(
+        f"DELETE FROM {table} WHERE problems IS NULL AND key IN (SELECT key FROM doubled) "
+        "AND (key, file, row) NOT IN (SELECT (key, file, row) FROM winners)"
+    ).fetchone()
+    return (gone[0] if gone else 0), []
+
+
+def diff(
+    connection: DuckDBPyConnection,
+    desired: Desired,
+    table: str,
+    records: Path | None,
+    *,
+    missing: Missing,
+    nulls: Nulls,
+) -> Diff:
+    """Compare desired with cached records. `records` is a DuckDB file or None (no state yet)."""
+    attached = _attach(connection, records)
+    target = desired.target
+    retired = dict(target.retired or {}) if missing == "retire" else {}
+    typed = tuple(c.field.name for c in desired.columns if c.field.import_typed)
+    changed = _upserts(desired, typed, nulls, attached)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {changed}")
+    held_back = kept = 0
+    gone = f"{attached} AS s ANTI JOIN {desired.name} AS m ON m.key = s.key"
+    if missing == "keep":
+        kept = _count(connection, f"SELECT count(*) FROM {gone}")
+    elif _unknown_rows(connection, desired):
+        held_back = _count(connection, f"SELECT count(*) FROM {gone}")
+    elif missing == "delete":
+        connection.execute(
+            f"INSERT INTO {table} SELECT 'delete', s.key, NULL, NULL, '{{}}', s.fields, NULL, "
+            f"0, true, 0, NULL, NULL FROM {gone}"
+        )
+    else:
+        connection.execute(_retire(table, gone, retired))
+    counts = dict(
+        connection.execute(f"SELECT operation, count(*) FROM {table} GROUP BY ALL").fetchall()
+    )
+    existing = _count(connection, f"SELECT count(*) FROM {attached}")
+    valid = _count(connection, f"SELECT count(*) FROM {desired.name} WHERE problems IS NULL")
+    create = counts.get("create", 0)
+    retiring = _count(
+        connection, f"SELECT count(*) FROM {table} WHERE operation='update' AND row IS NULL"
+    )
+    update = counts.get("update", 0)
+    if records is not None:
+        connection.execute("DETACH cached")
+    return Diff(
+        table=table,
+        desired=desired,
+        typed=typed,
+        existing=existing,
+        create=create,
+        update=update,
+        delete=counts.get("delete", 0),
+        unchanged=valid - create - (update - retiring),
+        kept=kept,
+        held_back=held_back,
+    )
+
+
+def _attach(connection: DuckDBPyConnection, records: Path | None) -> str:
+    import duckdb
+
+    if records is None:
+        connection.execute(
+            "CREATE TEMP TABLE IF NOT EXISTS no_records "
+            "(key VARCHAR, hash_high UBIGINT, hash_low UBIGINT, fields VARCHAR)"
+        )
+        return "no_records"
+    try:
+        connection.execute(f"ATTACH {quote_text(str(records))} AS cached (READ_ONLY)")
+    except duckdb.Error as error:
+        raise CompassoError.say(
+            "the state is in use by another command, or damaged: " + str(error).splitlines()[0],
+            "try again when that command has ended",
+        ) from error
+    return "cached.records"
+
+
+def _unknown_rows(connection: DuckDBPyConnection, desired: Desired) -> bool:
+    """Whether some row of the source may be of any record: unreadable, or without a key.
+
+    While there is one, a record that seems gone may be just that row's, so nothing is deleted.
+    """
+    return bool(desired.unreadable) or bool(
+        _count(
+            connection,
+            f"SELECT count(*) FROM {desired.name} WHERE problems IS NOT NULL AND key IS NULL",
+        )
+    )
+
+
+def _cached(column: Column) -> str:
+    """The cached value of a field, in the field's SQL type."""
+    path = quote_text(f"$.{quote_name(column.field.name)}")
+    kind = column.field.type
+    if kind is FieldType.LIST:
+        return f"CAST(json_extract(s.fields, {path}) AS VARCHAR[])"
+    text = f"json_extract_string(s.fields, {path})"
+    return {
+        FieldType.INTEGER: f"CAST({text} AS BIGINT)",
+        FieldType.DECIMAL: f"CAST({text} AS DOUBLE)",
+        FieldType.BOOLEAN: f"CAST({text} AS BOOLEAN)",
+        FieldType.JSON: f"json_extract(s.fields, {path})::VARCHAR",
+    }.get(kind, text)
+
+
+def _as_json(column: Column) -> str:
+    if column.field.type is FieldType.JSON:
+        return f"m.{column.sql}"
+    return f"to_json(m.{column.sql})::VARCHAR"
+
+
+def _upserts(desired: Desired, typed: Sequence[str], nulls: Nulls, attached: str) -> str:
+    """The SELECT of creates and updates: join by key, keep what differs, field by field."""
+    entries = ", ".join(_entry(column, typed, nulls) for column in desired.columns)
+    joined = "'{{' || array_to_string(list_transform(diffs, lambda d: d.n || d.{0}), ',') || '}}'"
+    return (
+        "SELECT CASE WHEN fresh THEN 'create' ELSE 'update' END AS operation, key, row, file, "
+        f"{joined.format('a')} AS fields, {joined.format('b')} AS before, carry, "
+        "coalesce(list_sum(list_transform(diffs, lambda d: d.bit)), 0)::UBIGINT AS mask, "
+        "coalesce(list_bool_or(list_transform(diffs, lambda d: d.by_call)), false) AS by_call, "
+        "(key_size + coalesce(list_sum(list_transform(diffs, lambda d: d.size)), 0))::BIGINT "
+        "AS size, "
+        "hash_high AS row_hash_high, hash_low AS row_hash_low FROM ("
+        "SELECT s.key IS NULL AS fresh, m.key, m.row, m.file, m.hash_high, m.hash_low, "
+        f"{_carry(desired)} AS carry, strlen(m.key) + 1 AS key_size, "
+        f"list_filter([{entries}], lambda d: d IS NOT NULL) AS diffs "
+        f"FROM {desired.name} AS m LEFT JOIN {attached} AS s ON s.key = m.key "
+        "WHERE m.problems IS NULL AND (s.key IS NULL OR s.hash_high IS DISTINCT FROM m.hash_high "
+        "OR s.hash_low IS DISTINCT FROM m.hash_low OR m.hash_high IS NULL)"
+        ") WHERE fresh OR len(diffs) > 0"
+    )
+
+
+def _entry(column: Column, typed: Sequence[str], nulls: Nulls) -> str:
+    """What one field adds to a change: a struct, or NULL when the field stays as it is."""
+    name = quote_text(f"{json.dumps(column.field.name, ensure_ascii=False)}:")
+    path = quote_text(f"$.{quote_name(column.field.name)}")
+    new = f"json(m.{column.sql})" if column.field.type is FieldType.JSON else f"m.{column.sql}"
+    after = new if column.field.type is FieldType.JSON else f"to_json({new})::VARCHAR"
+    differs = f"{new} IS DISTINCT FROM {_cached(column)}"
+    if nulls == "omit":
+        differs = f"{new} IS NOT NULL AND {differs}"
+    bit = 1 << typed.index(column.field.name) if column.field.name in typed else 0
+    return (
+        f"CASE WHEN CASE WHEN s.key IS NULL THEN {new} IS NOT NULL ELSE {differs} END "
+        f"THEN {{'n': {name}, 'a': coalesce({after}, 'null'), "
+        f"'b': coalesce(json_extract(s.fields, {path})::VARCHAR, 'null'), "
+        f"'bit': {bit}::UBIGINT, 'by_call': {_only_by_call(column)}, "
+        f"'size': {_size(column)}}} END"
+    )
+
+
+def _only_by_call(column: Column) -> str:
+    """Whether a value has no form in an import file, or only a doubtful one.
+
+    Clearing a field has none (an empty cell is an error or leaves the field as it is), nor has
+    a list item with the separator in it. A negative integer is refused by the letter of the
+    help page ("must start with a digit 1-9").
+    """
+    value = f"m.{column.sql}"
+    kind = column.field.type
+    if kind is FieldType.JSON:
+        return "true"
+    if kind is FieldType.LIST:
+        return (
+            f"({value} IS NULL OR len({value}) = 0 OR contains(array_to_string({value}, ''), '|'))"
+        )
+    if kind is FieldType.INTEGER:
+        return f"({value} IS NULL OR {value} < 0)"
+    return f"({value} IS NULL)"
+
+
+def _size(column: Column) -> str:
+    """The bytes of the field's cell in an import file, its comma included."""
+    value = f"m.{column.sql}"
+    if column.field.type is FieldType.LIST:
+        value = f"array_to_string({value}, '|')"
+    if column.field.type in {FieldType.TEXT, FieldType.LIST}:
+        quotes = f"(strlen({value}) - strlen(replace({value}, '\"', '')))"
+        quoted = f"CASE WHEN regexp_matches({value}, '[\",\\n\\r]') THEN 2 + {quotes} ELSE 0 END"
+        return f"coalesce(strlen({value}) + 1 + {quoted}, 1)"
+    return f"coalesce(strlen({value}::VARCHAR) + 1, 1)"
+
+
+def _carry(desired: Desired) -> str:
+    """The columns that every import file of the target must fill, whatever changed."""
+    needed = [c for c in desired.columns if c.field.name in desired.target.import_required]
+    if not needed:
+        return "NULL::VARCHAR"
+    pairs = ", ".join(f"{quote_text(c.field.name)}, m.{c.sql}" for c in needed)
+    return f"json_object({pairs})::VARCHAR"
+
+
+def _retire(table: str, gone: str, retired: Mapping[str, Json]) -> str:
+    """Updates that put records out of sight whose rows are gone, unless they are already."""
+    fields = json.dumps(retired, separators=(",", ":"))
+    differs = " OR ".join(
+        f"json_extract(s.fields, {quote_text('$.' + quote_name(name))})::VARCHAR "
+        f"IS DISTINCT FROM {quote_text(json.dumps(value))}"
+        for name, value in retired.items()
+    )
+    before = ", ".join(
+        f"{quote_text(name)}, json_extract(s.fields, {quote_text('$.' + quote_name(name))})"
+        for name in retired
+    )
+    return (
+        f"INSERT INTO {table} SELECT 'update', s.key, NULL, NULL, {quote_text(fields)}, "
+        # By call: an import would have to repeat fields that no row gives any more.
+        f"json_object({before})::VARCHAR, NULL, 0, true, 0, NULL, NULL "
+        f"FROM {gone} WHERE {differs}"
+    )
+
+
+def _count(connection: DuckDBPyConnection, sql: str) -> int:
+    row = connection.execute(sql).fetchone()
+    return int(row[0]) if row else 0

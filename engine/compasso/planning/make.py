@@ -1,0 +1,434 @@
+"""Make a plan: sources to desired state, against cached state, routed, into one file."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compasso import __version__
+from compasso.model import (
+    CompassoError,
+    Diagnostic,
+    FieldType,
+    Json,
+    Priority,
+    Severity,
+)
+from compasso.planning.desired import Desired, Reject, build_desired, build_inline
+from compasso.planning.diff import Diff, diff, duplicate_keys
+from compasso.planning.document import (
+    SyncPlan,
+    collect_rejects,
+    count_fields,
+    count_rejects,
+    message_of,
+    summarise,
+    sync_document,
+    take_samples,
+)
+from compasso.planning.limits import check_guards, check_rejects
+from compasso.planning.masking import mask
+from compasso.planning.planfile import Plan, open_plan, write_plan
+from compasso.planning.resolve import compile_sync, field_bodies, resolve_target
+from compasso.planning.routing import choose_routes, make_batches
+from compasso.sources import open_source
+from compasso.sources.files import quote_text
+from compasso.spec import Project, Sync
+from compasso.state import State
+from compasso.targets import load_target
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+CONTACT_FIELDS = "contact-fields"  # the name of the sync that the kind contact-fields makes
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """How to plan. `memory` is DuckDB's limit ("2GB"); `override_guards` names syncs."""
+
+    reveal: bool = False
+    samples: int = 5
+    memory: str | None = None
+    override_guards: Collection[str] = ()
+    only: Collection[str] | None = None  # the syncs to plan; None: all
+    progress: Callable[[str], None] = field(default=lambda _text: None)
+
+
+def make_plan(
+    project: Project, state: State, out: Path | None = None, options: PlanOptions | None = None
+) -> Plan:
+    """Plan all syncs of the project. The plan file is `out`, or a temporary one of the plan's.
+
+    Raises CompassoError: unreadable source, wrong mapping, doubled keys, too many rejects, a
+    guard. Nothing is written then.
+    """
+    options = options or PlanOptions()
+    folder = Path(tempfile.mkdtemp(prefix="compasso-planning-"))
+    try:
+        with _engine(folder, options.memory) as connection:
+            builder = _Builder(connection, project, state, options, folder)
+            manifest = builder.build()
+            place = out or folder / "plan.zip"
+            write_plan(folder, manifest, place)
+        return open_plan(place)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _engine(folder: Path, memory: str | None) -> Iterator[DuckDBPyConnection]:
+    import duckdb
+
+    connection = duckdb.connect()
+    try:
+        connection.execute(f"SET temp_directory = {quote_text(str(folder / 'spill'))}")
+        connection.execute("SET enable_progress_bar = false")
+        if memory:
+            try:
+                connection.execute(f"SET memory_limit = {quote_text(memory)}")
+            except duckdb.Error as error:
+                raise CompassoError.say(
+                    f"{memory!r} is not an amount of memory", "write it like 2GB"
+                ) from error
+        yield connection
+    except duckdb.OutOfMemoryException as error:
+        raise CompassoError.say(
+            "planning needs more memory than it may use", "give it more with --memory 4GB"
+        ) from error
+    except duckdb.Error as error:
+        first = str(error).strip().splitlines()[0]
+        raise CompassoError.say(f"planning failed in the engine: {first}") from error
+    finally:
+        connection.close()
+
+
+class _Builder:
+    """One run of the planner: the connection, and what has been planned so far."""
+
+    def __init__(
+        self,
+        connection: DuckDBPyConnection,
+        project: Project,
+        state: State,
+        options: PlanOptions,
+        folder: Path,
+    ) -> None:
+        self.connection = connection
+        self.project = project
+        self.state = state
+        self.options = options
+        self.folder = folder
+        self.plans: list[SyncPlan] = []
+        self.sources: dict[str, str] = {}
+        self.types: dict[str, dict[str, FieldType]] = {}
+        self.tables: list[str] = []
+        self.batches = 0
+        self.changes = 0
+
+    def build(self) -> dict[str, Any]:
+        self.connection.execute(
+            "CREATE TEMP TABLE rejects (sync VARCHAR, file VARCHAR, row BIGINT, field VARCHAR, "
+            "rule VARCHAR, value VARCHAR)"
+        )
+        if self.project.contact_fields and self._wanted(CONTACT_FIELDS):
+            self._plan_contact_fields()
+        for sync in self._ordered():
+            if self._wanted(sync.name):
+                self.options.progress(f"planning {sync.name}")
+                self._plan_sync(sync)
+        self.options.progress("writing the plan")
+        self._write_changes()
+        self._write_batches()
+        self._write_rejects()
+        return self._manifest()
+
+    def _wanted(self, name: str) -> bool:
+        return self.options.only is None or name in self.options.only
+
+    def _ordered(self) -> list[Sync]:
+        return sorted(
+            self.project.syncs, key=lambda s: (load_target(s.target).rank, s.priority.rank)
+        )
+
+    def _plan_contact_fields(self) -> None:
+        target = load_target("contact-fields")
+        rows: list[dict[str, Json]] = field_bodies(self.project.contact_fields)
+        desired = build_inline(
+            self.connection, "desired_0", target, "id", rows, "the contact-fields specs"
+        )
+        records = self.state.records_file(CONTACT_FIELDS)
+        found = diff(self.connection, desired, "changes_0", records, missing="keep", nulls="omit")
+        warnings = []
+        if found.update:
+            changed = self.connection.execute(
+                "SELECT key, fields FROM changes_0 WHERE operation = 'update' ORDER BY key"
+            ).fetchall()
+            warnings = [
+                f"the field {key} differs from the account ({', '.join(_names(fields))}), and "
+                "Connectif's API cannot change a field: change it in the app, or declare a new one"
+                for key, fields in changed
+            ]
+            self.connection.execute("DELETE FROM changes_0 WHERE operation = 'update'")
+        self._finish(CONTACT_FIELDS, None, "specs", found, Priority.HIGH, "calls", warnings)
+
+    def _plan_sync(self, sync: Sync) -> None:
+        number = len(self.plans) + 1
+        target, key_field = resolve_target(sync, self.project)
+        try:
+            source = open_source(self.connection, sync.source, self.project.root)
+        except CompassoError as error:
+            raise CompassoError(
+                *(_at(d, sync) for d in error.diagnostics), exit_code=error.exit_code
+            ) from error
+        self.sources[sync.name] = source.fingerprint
+        mapping = compile_sync(sync, self.project, target, dict(source.columns))
+        if sync.order_by and _column_of(sync.order_by) not in source.columns:
+            raise CompassoError(
+                Diagnostic(
+                    message=f"order_by names the column {_column_of(sync.order_by)}, "
+                    "which the source does not have",
+                    position=sync.position("order_by"),
+                    hint=f"the source has: {', '.join(source.columns)}",
+                )
+            )
+        desired = build_desired(
+            self.connection, f"desired_{number}", target, key_field, source, mapping, sync.order_by
+        )
+        rejected = count_rejects(self.connection, desired)
+        collect_rejects(self.connection, sync.name, desired)
+        self._name_rules(sync.name, desired, [m.name for m in mapping.fields])
+        total = self._count(f"SELECT count(*) FROM {desired.name}") + len(desired.unreadable)
+        rejects = self._rejects(sync.name)
+        check_rejects(sync, desired, rejected, total, rejects)
+        gave_way, doubled = duplicate_keys(self.connection, desired, sync.duplicates, sync.order_by)
+        if doubled:
+            raise _doubled_error(sync, desired, doubled)
+        found = diff(
+            self.connection,
+            desired,
+            f"changes_{number}",
+            self.state.records_file(sync.name),
+            missing=sync.missing,
+            nulls=sync.nulls,
+        )
+        warnings = _warnings(found, gave_way, sync)
+        overridden = sync.name in self.options.override_guards
+        guards = check_guards(sync, found, self._retired(found), overridden=overridden)
+        self._finish(
+            sync.name, sync.owner, sync.source.location, found, sync.priority, sync.route,
+            warnings, rejected, rejects, guards,
+        )  # fmt: skip
+
+    def _retired(self, found: Diff) -> int:
+        return self._count(
+            f"SELECT count(*) FROM {found.table} WHERE operation = 'update' AND row IS NULL"
+        )
+
+    def _finish(
+        self,
+        name: str,
+        owner: str | None,
+        source: str,
+        found: Diff,
+        priority: Priority,
+        route: Any,
+        warnings: Sequence[str],
+        rejected: int = 0,
+        rejects: Sequence[Reject] = (),
+        guards: Sequence[str] = (),
+    ) -> None:
+        """Route a sync's changes and note its plan."""
+        groups = choose_routes(self.connection, found, route)
+        batches = make_batches(
+            self.connection,
+            found,
+            groups,
+            name,
+            priority,
+            first_batch=self.batches,
+            first_change=self.changes,
+        )
+        self.batches += len(batches)
+        self.changes += sum(b.rows for b in batches)
+        self.tables.append(found.table)
+        self.types[name] = {c.field.name: c.field.type for c in found.desired.columns}
+        samples = take_samples(
+            self.connection, found, self.options.samples, reveal=self.options.reveal
+        )
+        self.plans.append(
+            SyncPlan(
+                name, owner, source, found, batches, rejected, rejects[:20], warnings, guards,
+                samples, count_fields(self.connection, found),
+            )
+        )  # fmt: skip
+
+    def _count(self, sql: str) -> int:
+        row = self.connection.execute(sql).fetchone()
+        return int(row[0]) if row else 0
+
+    def _name_rules(self, sync: str, desired: Desired, fields: Sequence[str]) -> None:
+        """Put names and words in place of the numbers and keywords that SQL wrote."""
+        pairs = self.connection.execute(
+            "SELECT DISTINCT field, rule FROM rejects WHERE sync = $sync AND field <> ''",
+            {"sync": sync},
+        ).fetchall()
+        for number, rule in pairs:
+            name, words = message_of(desired, fields, int(number), rule)
+            self.connection.execute(
+                "UPDATE rejects SET field = $name, rule = $words "
+                "WHERE sync = $sync AND field = $number AND rule = $rule",
+                {"name": name, "words": words, "sync": sync, "number": number, "rule": rule},
+            )
+
+    def _rejects(self, sync: str) -> list[Reject]:
+        rows = self.connection.execute(
+            "SELECT sync, file, row, field, rule, value FROM rejects WHERE sync = $sync "
+            "ORDER BY rowid LIMIT 20",
+            {"sync": sync},
+        ).fetchall()
+        return [Reject(*row) for row in rows]
+
+    def _write_changes(self) -> None:
+        selects = []
+        for plan, table in zip(self.plans, self.tables, strict=True):
+            if not plan.batches:
+                continue
+            selects.append(
+                "SELECT row_number() OVER (ORDER BY grp, part, file, row, key) - 1 + "
+                f"{plan.batches[0].first} AS change_id, {quote_text(plan.name)} AS sync, operation,"
+                " key, fields, before, carry, row AS source_row, file AS source_file, "
+                "(dense_rank() OVER (ORDER BY grp, part) - 1 + "
+                f"{plan.batches[0].batch_id})::INTEGER AS batch_id, "
+                f"row_hash_high, row_hash_low FROM {table}"
+            )
+        empty = (
+            "SELECT NULL::BIGINT AS change_id, NULL::VARCHAR AS sync, NULL::VARCHAR AS operation, "
+            "NULL::VARCHAR AS key, NULL::VARCHAR AS fields, NULL::VARCHAR AS before, "
+            "NULL::VARCHAR AS carry, NULL::BIGINT AS source_row, NULL::INTEGER AS source_file, "
+            "NULL::INTEGER AS batch_id, NULL::UBIGINT AS row_hash_high, "
+            "NULL::UBIGINT AS row_hash_low WHERE false"
+        )
+        union = " UNION ALL ".join(selects) or empty
+        self._copy(f"SELECT * FROM ({union}) ORDER BY change_id", "changes.parquet")
+
+    def _write_batches(self) -> None:
+        self.connection.execute(
+            "CREATE TEMP TABLE requests (batch_id INTEGER, sync VARCHAR, target VARCHAR, operation "
+            "VARCHAR, route VARCHAR, priority VARCHAR, first BIGINT, last BIGINT, columns "
+            "VARCHAR[], size_bytes BIGINT, requests BIGINT, reason VARCHAR)"
+        )
+        for plan in self.plans:
+            for b in plan.batches:
+                self.connection.execute(
+                    "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    [
+                        b.batch_id, b.sync, b.target, b.operation.value, b.route.value,
+                        b.priority.value, b.first, b.last, list(b.columns), b.size_bytes,
+                        b.requests, b.reason,
+                    ],
+                )  # fmt: skip
+        self._copy("SELECT * FROM requests ORDER BY batch_id", "requests.parquet")
+
+    def _write_rejects(self) -> None:
+        self._copy("SELECT * FROM rejects ORDER BY rowid", "rejects.parquet")
+
+    def _copy(self, select: str, name: str) -> None:
+        path = quote_text(str(self.folder / name))
+        self.connection.execute(
+            f"COPY ({select}) TO {path} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
+        )
+
+    def _manifest(self) -> dict[str, Any]:
+        project, names = self.project, [p.name for p in self.plans]
+        serials = {name: self.state.serial(name) for name in names}
+        limit = max(1, project.budget.requests_per_minute - project.budget.reserve)
+        known = {s.name: s for s in project.syncs}
+        return {
+            "compasso": __version__,
+            "specs": {n: known[n].fingerprint for n in names if n in known},
+            "sources": self.sources,
+            "state": {"lineage": self.state.lineage, "serials": serials},
+            "syncs": {
+                p.name: {
+                    "target": p.diff.desired.target.name,
+                    "key": p.diff.desired.key_field,
+                    "types": {n: t.value for n, t in self.types[p.name].items()},
+                }
+                for p in self.plans
+            },
+            "document": {
+                "project": project.name,
+                "environment": project.environment,
+                "budget": {"requests_per_minute": limit},
+                "state": {"lineage": self.state.lineage, "serials": serials},
+                "summary": summarise(self.plans, limit),
+                "syncs": [sync_document(p, reveal=self.options.reveal) for p in self.plans],
+                "warnings": [w.message for w in project.warnings],
+            },
+        }
+
+
+def _names(fields: str) -> list[str]:
+    import json
+
+    return sorted(json.loads(fields))
+
+
+def _column_of(order_by: str) -> str:
+    return order_by.removesuffix(" desc").removesuffix(" asc")
+
+
+def _at(diagnostic: Diagnostic, sync: Sync) -> Diagnostic:
+    """The same diagnostic; if it has no place of its own, at the sync's source."""
+    position = diagnostic.position or sync.position("source")
+    return Diagnostic(
+        message=f"{sync.name}: {diagnostic.message}",
+        severity=Severity.ERROR,
+        code=diagnostic.code,
+        position=position,
+        text=diagnostic.text,
+        hint=diagnostic.hint,
+    )
+
+
+def _doubled_error(
+    sync: Sync, desired: Desired, doubled: Sequence[tuple[str, list[int]]]
+) -> CompassoError:
+    field_ = desired.target.fields.get(desired.key_field)
+    hide = field_ is not None and field_.sensitive
+    some = "; ".join(
+        f"{mask(key) if hide else key} in rows {', '.join(map(str, rows[:5]))}"
+        for key, rows in doubled[:5]
+    )
+    more = f"; and {len(doubled) - 5} more keys" if len(doubled) > 5 else ""
+    return CompassoError(
+        Diagnostic(
+            message=f"{sync.name}: rows share the key {desired.key_field}: {some}{more}",
+            position=sync.position("duplicates"),
+            hint="mend the source, or say which row counts: `duplicates: first` or "
+            "`duplicates: last`, with `order_by: COLUMN`",
+        )
+    )
+
+
+def _warnings(found: Diff, gave_way: int, sync: Sync) -> list[str]:
+    warnings = []
+    if gave_way:
+        warnings.append(
+            f"{gave_way} rows gave way to another row of the same key (duplicates: "
+            f"{sync.duplicates})"
+        )
+    if found.held_back:
+        warnings.append(
+            f"{found.held_back} deletes wait: a row could not be read or has no key, and a record "
+            "that seems gone may be that row's"
+        )
+    if found.kept:
+        warnings.append(f"{found.kept} records have no row any more and stay (missing: keep)")
+    return warnings

@@ -1,0 +1,89 @@
+"""A sync of a spec with the target, key and mapping that it means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from compasso.mapping import CompiledMapping, compile_mapping
+from compasso.model import CompassoError, Diagnostic
+from compasso.spec import ContactFieldSpec, Project, Sync
+from compasso.targets import Target, custom_fields, load_target
+
+
+def resolve_target(sync: Sync, project: Project) -> tuple[Target, str]:
+    """A sync's target, with the account's declared fields, and its key field."""
+    target = load_target(sync.target)
+    if target.open_fields:
+        target = target.with_fields(custom_fields(field_bodies(project.contact_fields)))
+    key_field = sync.key[0] if sync.key else target.default_key
+    if len(sync.key) > 1 or key_field not in target.keys:
+        raise CompassoError(
+            Diagnostic(
+                message=f"{', '.join(sync.key)} cannot be the key of {target.name}",
+                position=sync.position("key"),
+                hint=f"it can be: {' or '.join(target.keys)}",
+            )
+        )
+    needed = {key_field, *target.required} - set(sync.fields)
+    if needed:
+        raise CompassoError(
+            Diagnostic(
+                message=f"the mapping lacks {', '.join(sorted(needed))}, "
+                f"which every {target.label} needs",
+                position=sync.position("fields"),
+                hint="add it under `fields:`",
+            )
+        )
+    return target, key_field
+
+
+def field_bodies(specs: Sequence[ContactFieldSpec]) -> list[dict[str, Any]]:
+    """Contact fields as the bodies of POST /contact-fields/."""
+    bodies = []
+    for spec in specs:
+        body = {
+            "id": spec.id,
+            "name": spec.name,
+            "type": spec.type,
+            "required": spec.required,
+            "defaultValue": spec.default,
+            "defaultCountryCode": spec.default_country_code,
+            "maxLength": spec.max_length,
+            "minValue": spec.min_value,
+            "maxValue": spec.max_value,
+            "minDate": spec.min_date,
+            "maxDate": spec.max_date,
+            "options": [_plain(option) for option in spec.options] or None,
+        }
+        bodies.append({k: v for k, v in body.items() if v is not None})
+    return bodies
+
+
+def _plain(option: Any) -> dict[str, str]:
+    if isinstance(option, dict):
+        return {"id": option["id"], "label": option["label"]}
+    return {"id": option.id, "label": option.label}
+
+
+def compile_sync(
+    sync: Sync, project: Project, target: Target, columns: Mapping[str, str]
+) -> CompiledMapping:
+    """Compile a sync's mapping. Raises CompassoError with every problem, each at its line."""
+    types = {name: f.type for name, f in target.fields.items()}
+    mapping = compile_mapping(sync.fields, sync.when, columns, types, project.variables)
+    if mapping.problems:
+        raise CompassoError(
+            *(
+                Diagnostic(
+                    message=problem.message,
+                    position=sync.position("fields", problem.field)
+                    if problem.field
+                    else sync.position("when"),
+                    text=problem.text,
+                    hint=problem.hint,
+                )
+                for problem in mapping.problems
+            )
+        )
+    return mapping

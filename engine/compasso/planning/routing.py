@@ -1,0 +1,172 @@
+"""Routing: which changes travel by import and which by call, and what that costs.
+
+An import carries up to 50 MB for the price of its upload and a few polls. Its file needs a
+value in every row of its typed columns (documented for phone, date, integer, decimal and radio
+fields), so changes are grouped by which of those they fill. A small group is cheaper by call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from compasso.model import Batch, Operation, Priority, Route
+from compasso.planning.diff import Diff
+from compasso.sources.files import quote_text
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MAX_IMPORT_BYTES = 50_000_000  # documented: 50 MB a file; read as decimal to be on the safe side
+_HEADROOM = 0.99  # for the header and for what the estimate of a line may miss
+# An upload, and on average two polls until it is finished (measured with the sandbox).
+IMPORT_REQUESTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Changes of one sync that may share an import file, or that all go by call."""
+
+    route: Route
+    mask: int
+    rows: int
+    size: int
+    operation: Operation
+
+
+def choose_routes(
+    connection: DuckDBPyConnection, found: Diff, route: Literal["auto", "calls", "import"]
+) -> list[Group]:
+    """Group a diff's changes by route; adds the columns `grp` and `part` to its table."""
+    rows = connection.execute(
+        f"SELECT mask, by_call, operation = 'delete' AS gone, count(*), sum(size) "
+        f"FROM {found.table} GROUP BY ALL ORDER BY gone, by_call, mask"
+    ).fetchall()
+    importable = found.desired.target.import_type is not None and route != "calls"
+    groups: dict[tuple[Route, int, bool], list[int]] = {}
+    for mask, by_call, gone, count, size in rows:
+        cheaper = count > IMPORT_REQUESTS or route == "import"
+        by_import = importable and not by_call and not gone and cheaper
+        key = (Route.IMPORT, mask, False) if by_import else (Route.CALL, 0, gone)
+        total = groups.setdefault(key, [0, 0])
+        total[0] += count
+        total[1] += size
+    ordered = sorted(groups, key=lambda k: (k[2], k[0] is Route.CALL, k[1]))
+    result = [
+        Group(
+            route=key[0],
+            mask=key[1],
+            rows=groups[key][0],
+            size=groups[key][1],
+            operation=Operation.DELETE if key[2] else Operation.UPDATE,
+        )
+        for key in ordered
+    ]
+    _mark(connection, found.table, result)
+    return result
+
+
+def _mark(connection: DuckDBPyConnection, table: str, groups: Sequence[Group]) -> None:
+    """Give each change its group and, for imports, the number of the file it goes into."""
+    cases = []
+    for number, group in enumerate(groups):
+        if group.route is Route.IMPORT:
+            cases.append(
+                f"WHEN NOT by_call AND operation <> 'delete' AND mask = {group.mask} THEN {number}"
+            )
+    for number, group in enumerate(groups):
+        if group.route is Route.CALL:
+            test = "=" if group.operation is Operation.DELETE else "<>"
+            cases.append(f"WHEN operation {test} 'delete' THEN {number}")
+    grp = f"CASE {' '.join(cases)} END" if cases else "0"
+    limit = int(MAX_IMPORT_BYTES * _HEADROOM)
+    imports = [str(i) for i, g in enumerate(groups) if g.route is Route.IMPORT]
+    big = any(g.size > limit for g in groups if g.route is Route.IMPORT)
+    part = "0"
+    if big:
+        running = (
+            "sum(size) OVER (PARTITION BY grp ORDER BY file, row, key ROWS UNBOUNDED PRECEDING)"
+        )
+        part = (
+            f"CASE WHEN grp IN ({', '.join(imports)}) THEN "
+            f"(({running} - 1) // {limit})::INTEGER ELSE 0 END"
+        )
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT *, {part} AS part "
+        f"FROM (SELECT *, {grp} AS grp FROM {table})"
+    )
+
+
+def make_batches(
+    connection: DuckDBPyConnection,
+    found: Diff,
+    groups: Sequence[Group],
+    sync: str,
+    priority: Priority,
+    *,
+    first_batch: int,
+    first_change: int,
+) -> list[Batch]:
+    """The batches of one sync, in the order of their changes (grp, part, file, row, key)."""
+    rows = connection.execute(
+        f"SELECT grp, part, count(*), sum(size), count(*) FILTER (operation = 'create') "
+        f"FROM {found.table} GROUP BY ALL ORDER BY grp, part"
+    ).fetchall()
+    batches = []
+    change = first_change
+    for grp, _part, count, size, creates in rows:
+        group = groups[grp]
+        by_import = group.route is Route.IMPORT
+        operation = group.operation
+        if operation is Operation.UPDATE and creates == count:
+            operation = Operation.CREATE
+        batches.append(
+            Batch(
+                batch_id=first_batch + len(batches),
+                sync=sync,
+                target=found.desired.target.name,
+                operation=operation,
+                route=group.route,
+                priority=priority,
+                first=change,
+                last=change + count - 1,
+                columns=_columns(connection, found, grp, group) if by_import else (),
+                size_bytes=size if by_import else 0,
+                requests=IMPORT_REQUESTS if by_import else count,
+                reason=_reason(found, group, count),
+            )
+        )
+        change += count
+    return batches
+
+
+def _columns(
+    connection: DuckDBPyConnection, found: Diff, grp: int, group: Group
+) -> tuple[str, ...]:
+    """The file's columns: the key, what every file must have, and each field that changes."""
+    desired = found.desired
+    names = [c.field.name for c in desired.columns if c.field.name not in found.typed]
+    tests = ", ".join(f"bool_or(json_exists(fields, {_path(n)}))" for n in names) or "true"
+    row = connection.execute(f"SELECT {tests} FROM {found.table} WHERE grp = {grp}").fetchone()
+    present = {n for n, there in zip(names, row or (), strict=False) if there}
+    present |= {name for i, name in enumerate(found.typed) if group.mask >> i & 1}
+    present |= set(desired.target.import_required)
+    ordered = [c.field.name for c in desired.columns if c.field.name in present]
+    return (desired.key_field, *ordered)
+
+
+def _path(name: str) -> str:
+    return quote_text('$."' + name.replace('"', '\\"') + '"')
+
+
+def _reason(found: Diff, group: Group, rows: int) -> str:
+    label = found.desired.target.label
+    many = f"{rows:,} {label}{'' if rows == 1 else 's'}"
+    if group.route is Route.IMPORT:
+        filled = [name for i, name in enumerate(found.typed) if group.mask >> i & 1]
+        with_fields = f" that fill {', '.join(filled)}" if filled else ""
+        return f"{many}{with_fields} by import: about {IMPORT_REQUESTS} requests, not {rows:,}"
+    if group.operation is Operation.DELETE:
+        return f"{many} by call: Connectif deletes one record a request"
+    return f"{many} by call: cheaper than an import, or a value that a file cannot carry"
