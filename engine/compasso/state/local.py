@@ -166,7 +166,8 @@ class LocalState:
                 "INSERT INTO failures SELECT key, operation, reason, 1, $plan, $at "
                 "FROM committed JOIN failed USING (change_id) "
                 "ON CONFLICT (key) DO UPDATE SET "
-                "operation = excluded.operation, reason = excluded.reason, tried_at = excluded.tried_at, plan_id = excluded.plan_id, "
+                "operation = excluded.operation, reason = excluded.reason, "
+                "tried_at = excluded.tried_at, plan_id = excluded.plan_id, "
                 # The same plan told twice is one try.
                 "tries = failures.tries + (failures.plan_id <> excluded.plan_id)::INTEGER",
                 {"plan": commit.plan_id, "at": at},
