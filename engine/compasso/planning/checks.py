@@ -14,8 +14,8 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from compasso.mapping.quoting import quote_text
 from compasso.model import FieldType
-from compasso.sources.files import quote_text
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -132,8 +132,11 @@ def _validator(text: str) -> Validator:
         if isinstance(value, str) and not re.search(wanted.replace("$", r"\Z"), value):
             yield ValidationError(f"does not match {wanted}")
 
-    kind = validators.extend(Draft202012Validator, {"pattern": pattern})
-    return kind(json.loads(text), format_checker=checker)
+    extend: Any = validators.extend
+    judge: Validator = extend(Draft202012Validator, {"pattern": pattern})(
+        json.loads(text), format_checker=checker
+    )
+    return judge
 
 
 def _matches(name: str, value: object) -> bool:
@@ -156,7 +159,7 @@ def explain(rule: str, schema: Mapping[str, Any]) -> str:
         "required": "is missing",
         "key": "is missing, and it is the key",
         "type": f"is not of the type {schema.get('type')}",
-        "enum": f"must be one of: {', '.join(map(str, wanted))}" if rule == "enum" else "",
+        "enum": f"must be one of: {', '.join(map(str, wanted or ()))}" if rule == "enum" else "",
         "format": _FORMAT_WORDS.get(str(wanted), f"is not a {wanted}"),
         "pattern": _pattern_words(schema),
         "minLength": f"must have at least {wanted} characters",

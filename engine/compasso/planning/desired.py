@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from compasso.mapping import CompiledMapping, from_clause, prepare_lookups
+from compasso.mapping.quoting import quote_name, quote_text
 from compasso.model import SQL_TYPES, FieldType, Json
 from compasso.planning.checks import compile_checks, failed_rules
 from compasso.sources import ROW, Source, UnreadableRow
 from compasso.sources.base import FILE
-from compasso.sources.files import quote_name, quote_text
 from compasso.targets import Target, TargetField
 
 if TYPE_CHECKING:

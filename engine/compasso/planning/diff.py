@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from compasso.mapping.quoting import quote_name, quote_text
 from compasso.model import CompassoError, FieldType, Json
 from compasso.planning.desired import Column, Desired
-from compasso.sources.files import quote_name, quote_text
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

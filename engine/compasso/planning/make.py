@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compasso import __version__
+from compasso.mapping.quoting import quote_text
 from compasso.model import (
     CompassoError,
     Diagnostic,
@@ -37,7 +38,6 @@ from compasso.planning.planfile import Plan, open_plan, write_plan
 from compasso.planning.resolve import compile_sync, field_bodies, resolve_target
 from compasso.planning.routing import choose_routes, make_batches
 from compasso.sources import open_source
-from compasso.sources.files import quote_text
 from compasso.spec import Project, Sync
 from compasso.state import State
 from compasso.targets import load_target

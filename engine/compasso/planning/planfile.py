@@ -16,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compasso.mapping.quoting import quote_name, quote_text
 from compasso.model import Batch, Change, CompassoError, FieldType, Operation, Priority, Route
-from compasso.sources.files import quote_name, quote_text
 from compasso.state import State
 from compasso.targets import load_target
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from compasso.mapping.quoting import quote_text
 from compasso.model import Batch, Operation, Priority, Route
 from compasso.planning.diff import Diff
-from compasso.sources.files import quote_text
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -113,7 +113,7 @@ def make_batches(
         f"SELECT grp, part, count(*), sum(size), count(*) FILTER (operation = 'create') "
         f"FROM {found.table} GROUP BY ALL ORDER BY grp, part"
     ).fetchall()
-    batches = []
+    batches: list[Batch] = []
     change = first_change
     for grp, _part, count, size, creates in rows:
         group = groups[grp]

@@ -7,8 +7,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compasso.mapping.quoting import quote_name, quote_text
 from compasso.model import CompassoError, Diagnostic, Position
 from compasso.sources.base import FILE, ROW, Source, UnreadableRow
+
+__all__ = [
+    "describe",
+    "file_error",
+    "find_files",
+    "fingerprint",
+    "numbered",
+    "quote_name",
+    "quote_text",
+    "relative_names",
+    "typed_files",
+]
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -51,16 +64,6 @@ def fingerprint(paths: Sequence[Path]) -> str:
         stat = path.stat()
         digest.update(f"{path.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:32]
-
-
-def quote_text(text: str) -> str:
-    """A SQL text literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def quote_name(name: str) -> str:
-    """A SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def file_error(name: str, error: Exception) -> CompassoError:

@@ -1,0 +1,370 @@
+"""From a checked shape to the types: sources, fields, limits, schedules."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from compasso.model import Diagnostic, Json, Priority
+from compasso.spec.document import Document
+from compasso.spec.problems import did_you_mean
+from compasso.spec.types import (
+    Cast,
+    ContactFieldSpec,
+    FieldKind,
+    FieldSpec,
+    Guards,
+    Limit,
+    ScheduleSpec,
+    SourceSpec,
+    SpecTest,
+    Sync,
+    nearest,
+)
+
+if TYPE_CHECKING:
+    from compasso.spec.shapes import ContactFieldShape, ContactFieldsShape, FieldShape, SyncShape
+
+KINDS = ("csv", "parquet", "jsonl", "json")
+LATER_KINDS = ("excel", "sql", "http", "dlt")
+_OPTIONS: Mapping[str, frozenset[str]] = {
+    "csv": frozenset(
+        {
+            "delimiter", "encoding", "quote", "escape", "header", "columns", "compression",
+            "null_text",
+        }
+    ),
+    "parquet": frozenset(),
+    "jsonl": frozenset(),
+    "json": frozenset(),
+}  # fmt: skip
+_SECRET = re.compile(r"\$\{(env|file):")
+_DURATION = re.compile(r"^([0-9]+)(s|m|h|d)$")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+Complain = Callable[..., None]
+
+
+def build_sync(
+    shape: SyncShape,
+    spec: Document,
+    variables: Mapping[str, Json],
+    problems: list[Diagnostic],
+) -> Sync | None:
+    """One sync; None if it has problems, which are added to `problems`."""
+    before = len(problems)
+
+    def complain(
+        path: tuple[str | int, ...], message: str, hint: str, text: str | None = None
+    ) -> None:
+        problems.append(
+            Diagnostic(
+                message=message,
+                position=nearest(spec.positions, path, spec.file),
+                text=text,
+                hint=hint,
+            )
+        )
+
+    _check_secrets(spec.value, (), complain)
+    source = _source(shape.source, complain)
+    fields = {name: _field(name, value, complain) for name, value in shape.fields.items()}
+    rejects = _limit(shape.rejects.max, ("rejects", "max"), complain) if shape.rejects else None
+    guards = Guards(
+        _limit(shape.guards.max_delete, ("guards", "max_delete"), complain),
+        _limit(shape.guards.max_change, ("guards", "max_change"), complain),
+    )
+    schedule = _schedule(shape, complain)
+    if not shape.fields:
+        complain(("fields",), "the mapping has no fields", "name at least the key")
+    if shape.missing == "retire" and shape.target != "products":
+        complain(
+            ("missing",),
+            f"`missing: retire` does not exist for {shape.target}",
+            "it puts products out of stock; use keep or delete",
+            "missing: retire",
+        )
+    if shape.order_by and shape.duplicates == "error":
+        complain(
+            ("order_by",),
+            "`order_by` has no effect with `duplicates: error`",
+            "say `duplicates: first` or `duplicates: last`, or leave order_by out",
+        )
+    if len(problems) > before or source is None:
+        return None
+    key = (shape.key,) if isinstance(shape.key, str) else tuple(shape.key or ())
+    meaning = json.dumps([spec.value, dict(variables)], sort_keys=True, ensure_ascii=False)
+    return Sync(
+        name=shape.name,
+        owner=shape.owner,
+        source=source,
+        target=shape.target,
+        key=key,
+        when=shape.when,
+        fields={n: f for n, f in fields.items() if f is not None},
+        duplicates=shape.duplicates,
+        order_by=shape.order_by,
+        missing=shape.missing,
+        nulls=shape.nulls,
+        rejects_max=rejects,
+        guards=guards,
+        route=shape.route,
+        priority=Priority(shape.priority),
+        schedule=schedule,
+        tests=tuple(SpecTest(t.row, t.expect, i) for i, t in enumerate(shape.tests)),
+        file=spec.file,
+        fingerprint=hashlib.sha256(meaning.encode()).hexdigest(),
+        positions=spec.positions,
+    )
+
+
+def _check_secrets(value: Json, path: tuple[str | int, ...], complain: Complain) -> None:
+    """A spec may not name a secret: its values end up in plans and in the account."""
+    if isinstance(value, str) and _SECRET.search(value):
+        complain(
+            path,
+            "a secret cannot be used here: it would end up in the plan and in the account",
+            "secrets belong in compasso.yml, under `connectif`",
+        )
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_secrets(item, (*path, key), complain)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_secrets(item, (*path, index), complain)
+
+
+def _source(source: Mapping[str, Any], complain: Complain) -> SourceSpec | None:
+    kinds = [key for key in source if key in KINDS or key in LATER_KINDS]
+    if len(kinds) != 1:
+        known = frozenset().union(*_OPTIONS.values())
+        strange = next((key for key in source if key not in known), None)
+        complain(
+            ("source", strange) if strange and not kinds else ("source",),
+            "the source must name its kind and file, once"
+            if not strange or kinds
+            else f"unknown kind of source `{strange}`",
+            did_you_mean(strange, KINDS) if strange and not kinds else "csv: data/customers.csv",
+        )
+        return None
+    kind = kinds[0]
+    if kind in LATER_KINDS:
+        complain(
+            ("source", kind),
+            f"this version does not read {kind} sources yet",
+            f"it reads: {', '.join(KINDS)}",
+        )
+        return None
+    location = source[kind]
+    if not isinstance(location, str) or not location:
+        complain(("source", kind), "the source's file must be a text", f"{kind}: data/file.{kind}")
+        return None
+    parts = PurePosixPath(location).parts
+    if location.startswith(("/", "~")) or ".." in parts or ":" in parts[0]:
+        complain(
+            ("source", kind),
+            "the source must lie inside the project",
+            "write its path relative to compasso.yml, without ..",
+            f"{kind}: {location}",
+        )
+        return None
+    options = {k: v for k, v in source.items() if k != kind}
+    for name, value in options.items():
+        _option(kind, name, value, complain)
+    return SourceSpec(kind, location, options)
+
+
+def _option(kind: str, name: str, value: Any, complain: Complain) -> None:
+    path = ("source", name)
+    if name not in _OPTIONS[kind]:
+        known = sorted(_OPTIONS[kind])
+        hint = did_you_mean(name, known) if known else f"{kind} sources have no options"
+        complain(path, f"{kind} sources have no option `{name}`", hint)
+    elif name == "header":
+        if not isinstance(value, bool):
+            complain(path, "`header` must be true or false", "write it without quotes")
+    elif name in {"columns", "null_text"}:
+        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            complain(path, f"`{name}` must be a list of texts", f'{name}: ["a", "b"]')
+    elif name == "compression":
+        if value not in {"auto", "none", "gzip", "zstd"}:
+            complain(path, f"unknown compression {value!r}", "it can be: auto, none, gzip, zstd")
+    elif not isinstance(value, str):
+        complain(path, f"`{name}` must be a text", "put it in quotes")
+    elif name in {"delimiter", "quote", "escape"} and len(value) > 1:
+        complain(path, f"`{name}` must be one character", 'such as ";" or "\\t"')
+
+
+def _field(name: str, shape: str | FieldShape, complain: Complain) -> FieldSpec | None:
+    if isinstance(shape, str):
+        return _text_field(shape, None)
+    given = shape.model_fields_set
+    if ("from_" in given) == ("value" in given):
+        complain(
+            ("fields", name),
+            f"the field `{name}` needs either `from` or `value`",
+            "from: a column or a template; value: a constant",
+        )
+        return None
+    cast = _cast(name, shape, complain)
+    if "value" in given:
+        if cast is not None:
+            complain(("fields", name), "a constant needs no type", "write the value as it is")
+            return None
+        return FieldSpec(FieldKind.CONSTANT, shape.value)
+    return _text_field(shape.from_ or "", cast)
+
+
+def _text_field(text: str, cast: Cast | None) -> FieldSpec:
+    kind = FieldKind.TEMPLATE if "{{" in text or "{%" in text else FieldKind.COLUMN
+    return FieldSpec(kind, text, cast)
+
+
+def _cast(name: str, shape: FieldShape, complain: Complain) -> Cast | None:
+    extras = [
+        (shape.format, "format", "date"),
+        (shape.separator, "separator", "list"),
+        (shape.decimal, "decimal", "decimal"),
+    ]
+    for value, option, kind in extras:
+        if value is not None and shape.type != kind:
+            complain(
+                ("fields", name, option),
+                f"`{option}` goes with `type: {kind}`",
+                f"add `type: {kind}`, or leave `{option}` out",
+            )
+            return None
+    if shape.type is None:
+        return None
+    formats = (shape.format,) if isinstance(shape.format, str) else tuple(shape.format or ())
+    for pattern in formats:
+        try:
+            datetime.strptime(datetime(2001, 2, 3, tzinfo=UTC).strftime(pattern), pattern)
+        except ValueError:
+            complain(
+                ("fields", name, "format"),
+                f"{pattern!r} is not a date pattern",
+                "such as %d/%m/%Y or %Y-%m-%d %H:%M:%S",
+            )
+    return Cast(shape.type, formats, shape.separator, shape.decimal or ".")
+
+
+def _limit(value: Any, path: tuple[str, ...], complain: Complain) -> Limit | None:
+    if value is None:
+        return None
+    percent = isinstance(value, str) and value.strip().endswith("%")
+    try:
+        number = float(str(value).strip().removesuffix("%"))
+    except ValueError:
+        number = -1
+    if number < 0 or (percent and number > 100):
+        complain(
+            path,
+            f"`{path[-1]}` must be a share or a number of rows",
+            "write 5% or 200",
+            f"{path[-1]}: {value}",
+        )
+        return None
+    return Limit(number, percent)
+
+
+def _schedule(shape: SyncShape, complain: Complain) -> ScheduleSpec | None:
+    given = shape.schedule
+    if given is None:
+        return None
+    from zoneinfo import ZoneInfo
+
+    from cronsim import CronSim, CronSimError
+
+    try:
+        CronSim(given.cron, datetime.now(UTC))
+    except CronSimError as error:
+        complain(
+            ("schedule", "cron"),
+            f"`cron` is not a schedule: {str(error).lower()}",
+            "five fields: minute hour day month weekday, such as 30 6 * * 1-5",
+            f"cron: {given.cron}",
+        )
+    try:
+        ZoneInfo(given.timezone)
+    except (KeyError, ValueError, OSError):
+        from zoneinfo import available_timezones
+
+        complain(
+            ("schedule", "timezone"),
+            f"there is no timezone {given.timezone!r}",
+            did_you_mean(given.timezone, sorted(available_timezones())),
+        )
+    seconds = None
+    if given.deadline is not None:
+        matched = _DURATION.match(str(given.deadline))
+        if matched is None:
+            complain(("schedule", "deadline"), "`deadline` is not a duration", "20m, 1h or 90s")
+        else:
+            seconds = float(matched[1]) * _SECONDS[matched[2]]
+    return ScheduleSpec(given.cron, given.timezone, seconds)
+
+
+def build_contact_fields(
+    shape: ContactFieldsShape, spec: Document, problems: list[Diagnostic]
+) -> list[ContactFieldSpec]:
+    """The contact fields of a spec, checked by the rules of POST /contact-fields/ (3.2)."""
+    result = []
+    for index, field in enumerate(shape.fields):
+        place = nearest(spec.positions, ("fields", index), spec.file)
+        for message, hint in _field_problems(field):
+            problems.append(Diagnostic(message=f"{field.id}: {message}", position=place, hint=hint))
+        result.append(
+            ContactFieldSpec(
+                **{
+                    name: getattr(field, name)
+                    for name in (
+                        "id", "name", "type", "required", "default", "default_country_code",
+                        "max_length", "min_value", "max_value", "min_date", "max_date",
+                    )
+                },
+                options=tuple({"id": o.id, "label": o.label} for o in field.options),
+                position=place,
+            )
+        )  # fmt: skip
+    return result
+
+
+def _field_problems(field: ContactFieldShape) -> list[tuple[str, str]]:
+    choice = field.type in {"checkbox", "radio"}
+    number = field.type in {"integer", "decimal"}
+    ids = [o.id for o in field.options]
+    rules = [
+        (field.id == "id", "the word `id` is reserved", "choose another id"),
+        (field.id.startswith("_"), "ids with _ are Connectif's own", "choose another id"),
+        (choice and not ids, f"a {field.type} field needs options", "options: [{id: a, label: A}]"),
+        (bool(ids) and not choice, "only checkbox and radio fields have options", "leave them out"),
+        (len(set(ids)) < len(ids), "two options have the same id", "give each its own"),
+        (field.type == "phone" and not field.default_country_code,
+         "a phone field needs default_country_code", 'default_country_code: "34"'),
+        (field.type != "phone" and field.default_country_code is not None,
+         "only phone fields have default_country_code", "leave it out"),
+        (field.type != "text" and field.max_length is not None,
+         "only text fields have max_length", "leave it out"),
+        (not number and (field.min_value is not None or field.max_value is not None),
+         "only integer and decimal fields have min_value and max_value", "leave them out"),
+        (field.type != "date" and (field.min_date is not None or field.max_date is not None),
+         "only date fields have min_date and max_date", "leave them out"),
+        (field.required and field.default is None,
+         "a required field needs a default", "default: …"),
+        (field.required and field.type in {"phone", "email"},
+         f"a {field.type} field cannot be required by this API", "required: false"),
+        (not field.required and field.type in {"checkbox", "boolean"},
+         f"a {field.type} field is always required", "required: true, with a default"),
+        (field.type == "radio" and field.default is not None and field.default not in ids,
+         "the default must be the id of an option", f"one of: {', '.join(ids)}"),
+        (field.min_value is not None and field.max_value is not None
+         and field.max_value < field.min_value,
+         "max_value is less than min_value", "correct one of them"),
+    ]  # fmt: skip
+    return [(message, hint) for wrong, message, hint in rules if wrong]

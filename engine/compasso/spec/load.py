@@ -1,0 +1,291 @@
+"""Load a project: every file, every mistake at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compasso.model import CompassoError, Diagnostic, Json, Position, Severity
+from compasso.spec.build import build_contact_fields, build_sync
+from compasso.spec.document import Document, read_document
+from compasso.spec.problems import did_you_mean, explain_errors
+from compasso.spec.types import (
+    BudgetSettings,
+    ConnectifSettings,
+    ContactFieldSpec,
+    Project,
+    Secret,
+    StateSettings,
+    Sync,
+    nearest,
+)
+
+if TYPE_CHECKING:
+    from compasso.spec.shapes import ProjectShape
+
+PROJECT_FILE = "compasso.yml"
+_SECRET = re.compile(r"\$\{(env|file):[^}]+\}")
+
+
+def load_project(
+    root: Path,
+    environment: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    *,
+    only: Collection[str] = (),
+) -> Project:
+    """Load compasso.yml and all specs of the project in `root`.
+
+    Raises one CompassoError with the mistakes of all files.
+    """
+    root = root.resolve()
+    document = _project_document(root)
+    problems = list(document.problems)
+    shape = None if problems else _check_project(document, problems)
+    if shape is None:
+        raise CompassoError(*problems)
+    settings = _overlay(shape, environment, document, problems)
+    merged: dict[str, Json] = {**settings["vars"], **(variables or {})}
+    syncs: list[Sync] = []
+    fields: list[ContactFieldSpec] = []
+    for path in _spec_files(root, shape, document, problems):
+        spec = read_document(path)
+        problems.extend(spec.problems)
+        if not spec.problems:
+            _build(spec, merged, syncs, fields, problems)
+    _check_names(syncs, fields, problems)
+    warnings = [p for p in problems if p.severity is Severity.WARNING]
+    errors = [p for p in problems if p.severity is Severity.ERROR]
+    if errors:
+        raise CompassoError(*_sorted(errors))
+    project = Project(
+        root=root,
+        name=shape.project,
+        environment=environment,
+        connectif=_connectif(settings["connectif"], root, document),
+        budget=BudgetSettings(**settings["budget"]),
+        state=StateSettings(**settings["state"]),
+        variables=merged,
+        syncs=tuple(syncs),
+        contact_fields=tuple(fields),
+        warnings=tuple(warnings),
+    )
+    return _choose(project, only)
+
+
+def _sorted(errors: list[Diagnostic]) -> list[Diagnostic]:
+    def place(diagnostic: Diagnostic) -> tuple[str, int, int]:
+        p = diagnostic.position
+        return (str(p.file), p.line, p.column) if p else ("", 0, 0)
+
+    return sorted(errors, key=place)
+
+
+def _project_document(root: Path) -> Document:
+    file = root / PROJECT_FILE
+    if not file.is_file():
+        raise CompassoError.say(
+            f"there is no {PROJECT_FILE} in {root}",
+            "go to the project's folder, name it with --project DIR, or make one: compasso init",
+        )
+    return read_document(file)
+
+
+def _check_project(document: Document, problems: list[Diagnostic]) -> ProjectShape | None:
+    from pydantic import ValidationError
+
+    from compasso.spec.shapes import ProjectShape
+
+    try:
+        return ProjectShape.model_validate(document.value or {})
+    except ValidationError as error:
+        problems += explain_errors(
+            error.errors(), document.positions, document.file, ProjectShape, document.value or {}
+        )
+        return None
+
+
+def _overlay(
+    shape: ProjectShape, environment: str | None, document: Document, problems: list[Diagnostic]
+) -> dict[str, dict[str, Any]]:
+    """The project's settings with those of the environment on top."""
+    base = {part: dict(getattr(shape, part)) for part in ("connectif", "budget", "state")}
+    base["vars"] = dict(shape.vars)
+    if environment is not None:
+        if environment not in shape.environments:
+            raise CompassoError.say(
+                f"{PROJECT_FILE} has no environment {environment!r}",
+                did_you_mean(environment, shape.environments)
+                if shape.environments
+                else "it has none at all; leave --env out",
+            )
+        overlay = shape.environments[environment]
+        for part, known in base.items():
+            extra = getattr(overlay, part)
+            for key in extra:
+                if part != "vars" and key not in known:
+                    place = nearest(
+                        document.positions, ("environments", environment, part, key), document.file
+                    )
+                    problems.append(
+                        Diagnostic(
+                            message=f"unknown key `{key}`",
+                            position=place,
+                            hint=did_you_mean(key, known),
+                        )
+                    )
+            known.update(extra)
+    key = str(base["connectif"]["api_key"])
+    if not _SECRET.fullmatch(key):
+        problems.append(
+            Diagnostic(
+                message="`api_key` must be a reference to a secret, never the key itself",
+                code="secret-in-file",
+                position=nearest(document.positions, ("connectif", "api_key"), document.file),
+                hint="write ${env:CONNECTIF_API_KEY}, and set that variable",
+            )
+        )
+    return base
+
+
+def _connectif(settings: Mapping[str, Any], root: Path, document: Document) -> ConnectifSettings:
+    url = os.environ.get("CONNECTIF_BASE_URL") or str(settings["base_url"])
+    place = nearest(document.positions, ("connectif", "api_key"), document.file)
+    return ConnectifSettings(
+        base_url=url.rstrip("/"), api_key=Secret(str(settings["api_key"]), root, place)
+    )
+
+
+def _spec_files(
+    root: Path, shape: ProjectShape, document: Document, problems: list[Diagnostic]
+) -> list[Path]:
+    found: set[Path] = set()
+    for pattern in shape.specs:
+        try:
+            found |= {p for p in root.glob(pattern) if p.is_file()}
+        except (ValueError, NotImplementedError):
+            problems.append(
+                Diagnostic(
+                    message=f"the pattern {pattern!r} cannot be used",
+                    position=nearest(document.positions, ("specs",), document.file),
+                    hint="write it relative to the project: specs/**/*.yml",
+                )
+            )
+    outside = [p for p in found if not p.resolve().is_relative_to(root)]
+    for path in outside:
+        problems.append(
+            Diagnostic(
+                message="the spec leads out of the project",
+                position=Position(path, 1, 1),
+                hint="keep specs inside the project",
+            )
+        )
+    if not found:
+        problems.append(
+            Diagnostic(
+                message="the project has no specs",
+                severity=Severity.WARNING,
+                position=Position(document.file, 1, 1),
+                hint=f"put one where {' or '.join(shape.specs)} finds it",
+            )
+        )
+    return sorted(found - set(outside))
+
+
+def _build(
+    spec: Document,
+    variables: Mapping[str, Json],
+    syncs: list[Sync],
+    fields: list[ContactFieldSpec],
+    problems: list[Diagnostic],
+) -> None:
+    """Check one spec file and add what it declares."""
+    from pydantic import ValidationError
+
+    from compasso.spec.shapes import LATER, SHAPES
+
+    place = Position(spec.file, 1, 1)
+    if not isinstance(spec.value, dict):
+        problems.append(
+            Diagnostic(message="the spec is empty", position=place, hint="start with `kind: sync`")
+        )
+        return
+    kind = spec.value.get("kind")
+    shape = SHAPES.get(str(kind))
+    if shape is None:
+        message = f"there is no kind {kind!r}" if kind else "the key `kind` is missing"
+        if kind in LATER:
+            message = f"this version does not know the kind {kind!r} yet"
+        problems.append(
+            Diagnostic(
+                message=message,
+                position=nearest(spec.positions, ("kind",), spec.file),
+                text=f"kind: {kind}" if kind else None,
+                hint=did_you_mean(str(kind), SHAPES) if kind else "add `kind: sync`",
+            )
+        )
+        return
+    try:
+        checked: Any = shape.model_validate(spec.value)
+    except ValidationError as error:
+        problems += explain_errors(error.errors(), spec.positions, spec.file, shape, spec.value)
+        return
+    if kind == "sync":
+        sync = build_sync(checked, spec, variables, problems)
+        if sync is not None:
+            syncs.append(sync)
+    else:
+        fields += build_contact_fields(checked, spec, problems)
+
+
+def _check_names(
+    syncs: list[Sync], fields: list[ContactFieldSpec], problems: list[Diagnostic]
+) -> None:
+    seen: dict[str, Sync] = {}
+    for sync in syncs:
+        if sync.name in seen:
+            other = seen[sync.name].position("name")
+            problems.append(
+                Diagnostic(
+                    message=f"the name {sync.name!r} is taken by {other.file.name}:{other.line}",
+                    position=sync.position("name"),
+                    hint="give each spec a name of its own: the state is kept under it",
+                )
+            )
+        seen.setdefault(sync.name, sync)
+        if sync.name == "contact-fields":
+            problems.append(
+                Diagnostic(
+                    message="the name 'contact-fields' is kept for the contact fields",
+                    position=sync.position("name"),
+                    hint="choose another name",
+                )
+            )
+    known: dict[str, ContactFieldSpec] = {}
+    for field in fields:
+        if field.id in known:
+            problems.append(
+                Diagnostic(
+                    message=f"the contact field {field.id!r} is declared twice",
+                    position=field.position,
+                    hint="keep one of them",
+                )
+            )
+        known[field.id] = field
+
+
+def _choose(project: Project, only: Collection[str]) -> Project:
+    """The project with the named specs alone."""
+    if not only:
+        return project
+    names = [s.name for s in project.syncs]
+    if project.contact_fields:
+        names.append("contact-fields")
+    for name in only:
+        if name not in names:
+            raise CompassoError.say(f"there is no spec called {name!r}", did_you_mean(name, names))
+    return dataclasses.replace(project, syncs=tuple(s for s in project.syncs if s.name in only))

@@ -1,0 +1,224 @@
+"""A checked project as plain frozen types: what every room above works with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from compasso.model import CompassoError, Diagnostic, Json, Position, Priority
+
+
+class FieldKind(StrEnum):
+    """Where a field's value comes from."""
+
+    COLUMN = "column"
+    TEMPLATE = "template"
+    CONSTANT = "constant"
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """How a value becomes another type. `formats` are strptime patterns of a date."""
+
+    type: str
+    formats: tuple[str, ...] = ()
+    separator: str | None = None
+    decimal: str = "."
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """One field of a mapping: a column's name, a template's text, or a constant."""
+
+    kind: FieldKind
+    value: Json
+    cast: Cast | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A number of rows, or a share of them."""
+
+    value: float
+    percent: bool
+
+    def allows(self, count: int, total: int) -> bool:
+        """Whether `count` of `total` is within the limit."""
+        return count <= (total * self.value / 100 if self.percent else self.value)
+
+    def __str__(self) -> str:
+        return f"{self.value:g}%" if self.percent else f"{self.value:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What stops a plan that would do too much."""
+
+    max_delete: Limit | None = None
+    max_change: Limit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSpec:
+    """When a sync is due."""
+
+    cron: str
+    timezone: str = "UTC"
+    deadline_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """Where the rows come from."""
+
+    kind: str
+    location: str
+    options: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SpecTest:
+    """An example row and the record that it must become (None: `when` leaves it out)."""
+
+    row: Mapping[str, Json]
+    expect: Mapping[str, Json] | None
+    number: int
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A secret that is only read when it is needed, and never shown.
+
+    `reference` is the text of the project file: `${env:NAME}` or `${file:PATH}`.
+    """
+
+    reference: str
+    root: Path
+    position: Position | None = None
+
+    def reveal(self) -> str:
+        """The value. Raises CompassoError when the variable or the file is not there."""
+        kind, _, name = self.reference[2:-1].partition(":")
+        if kind == "env":
+            value = os.environ.get(name, "")
+            if not value:
+                raise self._missing(f"the environment variable {name} is not set", f"set {name}")
+            return value.strip()
+        path = (self.root / name).resolve()
+        if not path.is_relative_to(self.root.resolve()):
+            raise self._missing(f"the secret file {name} lies outside the project", "move it")
+        try:
+            return path.read_text("utf-8").strip()
+        except OSError as error:
+            raise self._missing(
+                f"cannot read the secret file {name}: {error.strerror}", "make the file"
+            ) from error
+
+    def _missing(self, message: str, hint: str) -> CompassoError:
+        return CompassoError(Diagnostic(message=message, position=self.position, hint=hint))
+
+    def __repr__(self) -> str:
+        return f"Secret({self.reference})"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectifSettings:
+    """How to reach the account."""
+
+    base_url: str = "https://api.connectif.cloud"
+    api_key: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetSettings:
+    """Requests a minute: the account's limit, and how many of them are left for others."""
+
+    requests_per_minute: int = 100
+    reserve: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StateSettings:
+    """Where the state is kept."""
+
+    backend: str = "local"
+
+
+@dataclass(frozen=True)
+class Sync:
+    """One `kind: sync` spec."""
+
+    name: str
+    owner: str | None
+    source: SourceSpec
+    target: str
+    key: tuple[str, ...]
+    when: str | None
+    fields: Mapping[str, FieldSpec]
+    duplicates: Literal["error", "first", "last"]
+    order_by: str | None
+    missing: Literal["keep", "delete", "retire"]
+    nulls: Literal["omit", "clear"]
+    rejects_max: Limit | None
+    guards: Guards
+    route: Literal["auto", "calls", "import"]
+    priority: Priority
+    schedule: ScheduleSpec | None
+    tests: tuple[SpecTest, ...]
+    file: Path
+    fingerprint: str
+    positions: Mapping[tuple[str | int, ...], Position] = field(repr=False, compare=False)
+
+    def position(self, *path: str | int) -> Position:
+        """Where a part of the spec stands; the nearest enclosing part if it is not written."""
+        return nearest(self.positions, path, self.file)
+
+
+@dataclass(frozen=True, slots=True)
+class ContactFieldSpec:
+    """One field of a `kind: contact-fields` spec."""
+
+    id: str
+    name: str
+    type: str
+    required: bool = False
+    default: Json = None
+    default_country_code: str | None = None
+    max_length: int | None = None
+    min_value: float | None = None
+    max_value: float | None = None
+    min_date: str | None = None
+    max_date: str | None = None
+    options: tuple[Mapping[str, str], ...] = ()
+    position: Position | None = None
+
+
+@dataclass(frozen=True)
+class Project:
+    """A whole project in one environment."""
+
+    root: Path
+    name: str
+    environment: str | None
+    connectif: ConnectifSettings
+    budget: BudgetSettings
+    state: StateSettings
+    variables: Mapping[str, Json]
+    syncs: tuple[Sync, ...]
+    contact_fields: tuple[ContactFieldSpec, ...]
+    warnings: tuple[Diagnostic, ...] = ()
+
+
+def nearest(
+    positions: Mapping[tuple[str | int, ...], Position],
+    path: tuple[str | int, ...],
+    file: Path,
+) -> Position:
+    """The position of a path in a document, or of the longest part of it that is written."""
+    while path and path not in positions:
+        path = path[:-1]
+    return positions.get(path) or Position(file, 1, 1)
