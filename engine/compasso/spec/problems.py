@@ -52,10 +52,12 @@ def _real_path(error: Mapping[str, Any], value: Any) -> tuple[str | int, ...]:
     Pydantic adds the names of union members ("str", "FieldShape") to its locations.
     """
     path: list[str | int] = []
-    here = value
+    here: Any = value
     steps: Sequence[str | int] = error["loc"]
     for step in steps:
-        if (isinstance(here, dict) and step in here) or (isinstance(here, list) and isinstance(step, int) and step < len(here)):
+        if (isinstance(here, dict) and step in here) or (
+            isinstance(here, list) and isinstance(step, int) and step < len(here)
+        ):
             here = here[step]
         else:
             continue

@@ -1,0 +1,38 @@
+"""Connectif's error answers (API facts: 9.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+TITLES = {
+    400: "Bad Request", 403: "Forbidden", 404: "Not Found", 409: "Conflict",
+    413: "Payload Too Large", 415: "Unsupported Media Type", 422: "Unprocessable entity",
+    500: "Internal Server Error", 503: "Service Unavailable",
+}  # fmt: skip
+
+
+class ApiError(Exception):
+    """An answer that is an error."""
+
+    def __init__(self, status: int, detail: str, **more: Any) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.body = {"status": status, "title": TITLES[status], "detail": detail, **more}
+
+    @property
+    def response(self) -> Response:
+        """The error as an answer."""
+        return JSONResponse(self.body, self.status)
+
+
+def invalid(problems: list[tuple[str, str]]) -> ApiError:
+    """422 for a list of (key, reason)."""
+    listed = [{"name": name, "path": f"/{name}", "reason": reason} for name, reason in problems]
+    return ApiError(422, "One or more validation error occurred.", validationErrors=listed)
+
+
+def unauthorized() -> Response:
+    """401 has no JSON body (documented); the text is seen in client tests."""
+    return PlainTextResponse("Unauthorized", 401)

@@ -1,0 +1,84 @@
+"""The sandbox over real HTTP: in the foreground, or in a thread for tests and the demo."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import socket
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+import uvicorn
+from starlette.applications import Starlette
+
+from compasso.model import CompassoError
+from compasso.sandbox.app import create_app
+from compasso.sandbox.settings import SandboxSettings
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    # Named as TCP, so that the event loop turns Nagle's delay off.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise CompassoError.say(
+            f"cannot listen at {host}:{port}: {error.strerror}", "choose another --port"
+        ) from error
+    return listener
+
+
+def _server(app: Starlette) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            log_level="critical",  # a fault that drops a connection is no error of the server
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+        )
+    )
+
+
+def serve(settings: SandboxSettings, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is told the address. Raises CompassoError."""
+    listener = _listen(host, port)
+    address = f"http://{host}:{listener.getsockname()[1]}"
+    app = create_app(dataclasses.replace(settings, address=address))
+    ready(address)
+    with contextlib.suppress(KeyboardInterrupt):
+        _server(app).run(sockets=[listener])
+
+
+class RunningSandbox:
+    """A sandbox in a thread on a free port, for as long as the context lasts."""
+
+    def __init__(self, settings: SandboxSettings | None = None) -> None:
+        self.settings = settings or SandboxSettings()
+        self.url = ""
+
+    def __enter__(self) -> RunningSandbox:
+        listener = _listen("127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self.app = create_app(dataclasses.replace(self.settings, address=self.url))
+        self._server = _server(self.app)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listener]}, daemon=True
+        )
+        # The socket listens already, so the first request waits rather than fails.
+        listener.listen(128)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join(5)
