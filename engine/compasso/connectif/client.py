@@ -155,13 +155,15 @@ class Client:
 
         async def once() -> Answer:
             try:
-                async with httpx.AsyncClient(timeout=_TIMEOUT, transport=None) as bare:
-                    async with bare.stream("GET", url) as response:
-                        if response.is_success:
-                            with file.open("wb") as target:
-                                async for chunk in response.aiter_bytes():
-                                    target.write(chunk)
-                        return Answer(response.status_code, None, "")
+                async with (
+                    httpx.AsyncClient(timeout=_TIMEOUT) as bare,
+                    bare.stream("GET", url) as response,
+                ):
+                    if response.is_success:
+                        with file.open("wb") as target:
+                            async for chunk in response.aiter_bytes():
+                                target.write(chunk)
+                    return Answer(response.status_code, None, "")
             except httpx.TransportError as error:
                 raise LostAnswer(type(error).__name__) from error
 
@@ -219,7 +221,9 @@ class Client:
             raise CompassoError.say(f"base_url is not an address: {self.base_url}") from error
         finally:
             known: Mapping[str, str] | None = response.headers if response is not None else None
-            self.budget.settle(ticket, known, response.status_code if response else None)
+            self.budget.settle(
+                ticket, known, response.status_code if response is not None else None
+            )
         _refuse(response)
         return _answer(response)
 

@@ -55,13 +55,14 @@ def _real_path(error: Mapping[str, Any], value: Any) -> tuple[str | int, ...]:
     here: Any = value
     steps: Sequence[str | int] = error["loc"]
     for step in steps:
-        if (isinstance(here, dict) and step in here) or (
-            isinstance(here, list) and isinstance(step, int) and step < len(here)
-        ):
-            here = here[step]
-        else:
-            continue
-        path.append(step)
+        found: list[Any] = []
+        if isinstance(step, int):
+            found = here[step : step + 1] if isinstance(here, list) else []
+        elif isinstance(here, dict) and step in here:
+            found = [here[step]]
+        if found:
+            here = found[0]
+            path.append(step)
     if error["type"] == "missing":
         path.append(steps[-1])
     return tuple(path)

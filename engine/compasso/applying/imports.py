@@ -1,0 +1,277 @@
+"""Changes by import: upload, wait, read the error report, commit.
+
+When the answer to an upload is lost, the import is looked for in the account's list before it
+is uploaded again: by type, number of rows and time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from compasso.applying.journal import ImportIntent, Journal
+from compasso.connectif import Client, LostAnswer
+from compasso.model import Batch, CompassoError
+from compasso.planning import Plan
+from compasso.state import Commit, State
+from compasso.targets import Target
+
+QUEUE = 10  # documented: at most so many imports may wait
+_DONE = {"finished", "error", "cancelled"}
+_SLOWEST_POLL = 15.0
+# The account's clock and ours may differ by this much.
+_CLOCK_SKEW = timedelta(minutes=2)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """An import that is over, with the changes that failed and their reasons."""
+
+    batch: Batch
+    failures: dict[int, str]
+    keys: dict[str, int]
+
+
+@dataclass
+class _Running:
+    batch: Batch
+    import_id: str
+    rows: int
+    last: dict[str, Any] = field(default_factory=dict)
+
+
+class ImportRunner:
+    """Runs the imports of a plan."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        state: State,
+        client: Client,
+        journal: Journal,
+        run_id: str,
+        check_stop: Callable[[], None],
+        show: Callable[[str, str], None],
+    ) -> None:
+        self.plan = plan
+        self.state = state
+        self.client = client
+        self.journal = journal
+        self.run_id = run_id
+        self.check_stop = check_stop
+        self.show = show
+
+    async def run(self, batches: Sequence[Batch], target: Target) -> AsyncIterator[Settled]:
+        """Upload all batches, up to ten at a time, and settle each as it ends."""
+        waiting = list(batches)
+        running = await self._resume(waiting)
+        interval = 1.0
+        while waiting or running:
+            self.check_stop()
+            while waiting and len(running) < QUEUE:
+                self.check_stop()
+                begun = await self._upload(waiting[0], target)
+                if begun is None:  # the account's queue is full with others' imports
+                    break
+                waiting.pop(0)
+                running.append(begun)
+                interval = 1.0
+            await self._pause(interval, running)
+            interval = min(interval * 1.6, _SLOWEST_POLL)
+            for one in await self._poll(running):
+                running.remove(one)
+                interval = 1.0
+                yield await self._settle(one)
+
+    async def _resume(self, waiting: list[Batch]) -> list[_Running]:
+        """Imports that an earlier, interrupted apply of this plan began."""
+        known = {b.batch_id: b for b in waiting}
+        running = []
+        for intent in self.journal.imports(self.plan.plan_id, open_only=True):
+            batch = known.get(intent.batch_id)
+            if batch is None:
+                continue
+            import_id = intent.import_id or await self.find(intent)
+            if import_id is None:
+                self.journal.drop_import(intent.plan_id, intent.batch_id)
+                continue
+            self.journal.record_import(intent.plan_id, intent.batch_id, import_id)
+            waiting.remove(batch)
+            running.append(_Running(batch, import_id, intent.total))
+        return running
+
+    async def find(self, intent: ImportIntent) -> str | None:
+        """The import whose answer was lost, in the account's list."""
+        mine = self.journal.known_imports()
+        for found in await self.client.list_imports():
+            created = _moment(found.get("createdAt"))
+            if (
+                found.get("type") == intent.type
+                and found.get("total") == intent.total
+                and found.get("origin", "api") == "api"
+                and found.get("id") not in mine
+                and (created is None or created >= intent.at - _CLOCK_SKEW)
+            ):
+                return str(found["id"])
+        return None
+
+    async def _upload(self, batch: Batch, target: Target) -> _Running | None:
+        with tempfile.TemporaryDirectory(prefix="compasso-import-") as folder:
+            file = Path(folder) / "import.csv"
+            rows = await asyncio.to_thread(self.plan.write_import, batch, file)
+            intent = ImportIntent(
+                self.plan.plan_id, batch.batch_id, self.run_id, batch.sync,
+                str(target.import_type), rows, datetime.now(UTC), None, False,
+            )  # fmt: skip
+            while True:
+                self.journal.intend_import(intent)
+                self.show(batch.sync, f"uploading {rows:,} rows")
+                try:
+                    answer = await self.client.create_import(
+                        str(target.import_type), file, batch.priority
+                    )
+                except LostAnswer:
+                    await self.client.clock.sleep(1.0)
+                    found = await self.find(intent)
+                    if found is None:
+                        continue
+                    import_id = found
+                    break
+                if answer.ok and isinstance(answer.body, dict):
+                    import_id = str(answer.body["id"])
+                    break
+                self.journal.drop_import(self.plan.plan_id, batch.batch_id)
+                if isinstance(answer.body, dict) and answer.body.get("code") == "E0401":
+                    return None
+                if answer.status >= 500:
+                    await self.client.clock.sleep(2.0)
+                    continue
+                raise CompassoError.say(
+                    f"Connectif refused the import of {batch.sync}: {answer.reason()}",
+                    "what was applied before is safe; `route: calls` in the spec avoids imports",
+                )
+        self.journal.record_import(self.plan.plan_id, batch.batch_id, import_id)
+        return _Running(batch, import_id, rows)
+
+    async def _pause(self, seconds: float, running: list[_Running]) -> None:
+        """Wait, but wake up soon enough for a stop."""
+        name = running[0].batch.sync if running else self.plan.syncs[0]
+        total = sum(r.rows for r in running)
+        end = self.client.clock.now() + seconds
+        while (left := end - self.client.clock.now()) > 0:
+            self.show(name, f"Connectif is working on {total:,} rows")
+            await self.client.clock.sleep(min(left, 0.5))
+            self.check_stop()
+
+    async def _poll(self, running: list[_Running]) -> list[_Running]:
+        """The imports that are over now: one request, whether one runs or ten."""
+        if not running:
+            return []
+        if len(running) == 1:
+            answer = await self.client.get_import(running[0].import_id)
+            seen = {running[0].import_id: answer.body} if answer.ok else {}
+            if answer.status == 404:
+                seen = {running[0].import_id: {"status": "error"}}
+        else:
+            seen = {str(i.get("id")): i for i in await self.client.list_imports()}
+        for one in running:
+            one.last = seen.get(one.import_id) or one.last
+        return [one for one in running if one.last.get("status") in _DONE]
+
+    async def _settle(self, one: _Running) -> Settled:
+        """Commit what an import did."""
+        batch = one.batch
+        keys = self.plan.keys(batch)
+        failures: dict[int, str] = {}
+        if one.last.get("status") != "finished":
+            reason = f"the import ended with status {one.last.get('status')}"
+            failures = dict.fromkeys(keys.values(), reason)
+        elif one.last.get("errors"):
+            failures = await self._failed_rows(one, keys)
+        self.state.commit(
+            Commit(
+                sync=batch.sync,
+                plan_id=self.plan.plan_id,
+                run_id=self.run_id,
+                changes=self.plan.changes_file,
+                first=batch.first,
+                last=batch.last,
+                failures=failures,
+            )
+        )
+        self.journal.settle_import(self.plan.plan_id, batch.batch_id)
+        return Settled(batch, failures, keys)
+
+    async def _failed_rows(self, one: _Running, keys: dict[str, int]) -> dict[int, str]:
+        """The failed rows by the error report. Without one, none can be called applied."""
+        url = one.last.get("errorReportFileUrl")
+        unknown = "the import reported errors without saying which rows"
+        if not url:
+            return dict.fromkeys(keys.values(), unknown)
+        with tempfile.TemporaryDirectory(prefix="compasso-report-") as folder:
+            file = Path(folder) / "report.csv"
+            await self.client.download(str(url), file)
+            failures = read_error_report(file, one.batch.columns, keys)
+        if len(failures) < int(one.last["errors"]):
+            return {**dict.fromkeys(keys.values(), unknown), **failures}
+        return failures
+
+
+def read_error_report(file: Path, columns: Sequence[str], keys: dict[str, int]) -> dict[int, str]:
+    """The failed changes of an error report. Its own columns are not known (a guess): the key
+    column is found by name or else taken as the first, the reason is what our file had not."""
+    failures: dict[int, str] = {}
+    with file.open(encoding="utf-8-sig", newline="") as text:
+        sample = text.readline()
+        text.seek(0)
+        delimiter = ";" if sample.count(";") > sample.count(",") else ","
+        rows = csv.reader(text, delimiter=delimiter)
+        header = [h.strip() for h in next(rows, [])]
+        key_at = header.index(columns[0]) if columns[0] in header else 0
+        reason_at = [i for i, h in enumerate(header) if h not in columns]
+        for row in rows:
+            if len(row) <= key_at:
+                continue
+            change = keys.get(row[key_at])
+            if change is None:
+                change = keys.get(row[key_at].strip().lower())
+            if change is not None:
+                said = "; ".join(row[i] for i in reason_at if i < len(row) and row[i])
+                failures[change] = said or "the import refused the row"
+    return failures
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+
+
+async def settle_left_over(
+    plan: Plan, state: State, client: Client, journal: Journal, run_id: str
+) -> int:
+    """Settle the imports that a killed apply left; answers how many records they carried."""
+    runner = ImportRunner(plan, state, client, journal, run_id, lambda: None, lambda *_: None)
+    batches = {b.batch_id: b for b in plan.batches}
+    carried = 0
+    for intent in journal.imports(plan.plan_id, open_only=True):
+        batch = batches[intent.batch_id]
+        import_id = intent.import_id or await runner.find(intent)
+        if import_id is None:
+            journal.drop_import(intent.plan_id, intent.batch_id)
+            continue
+        one = _Running(batch, import_id, intent.total)
+        interval = 1.0
+        while not await runner._poll([one]):
+            await client.clock.sleep(interval)
+            interval = min(interval * 1.6, _SLOWEST_POLL)
+        settled = await runner._settle(one)
+        carried += batch.rows - len(settled.failures)
+    return carried

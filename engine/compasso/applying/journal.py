@@ -1,0 +1,222 @@
+"""The journal: what was intended before each request, and what came of it after.
+
+A SQLite file beside the state. Every step is on the disk before the next one is taken, so that
+a process can be killed at any instruction and the next one knows where it stood.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+  run_id TEXT PRIMARY KEY, plan_id TEXT, command TEXT, started TEXT, finished TEXT,
+  outcome TEXT, summary TEXT);
+CREATE TABLE IF NOT EXISTS imports (
+  plan_id TEXT, batch_id INTEGER, run_id TEXT, sync TEXT, type TEXT, total INTEGER, at TEXT,
+  import_id TEXT, settled INTEGER DEFAULT 0,
+  PRIMARY KEY (plan_id, batch_id));
+CREATE TABLE IF NOT EXISTS calls (
+  plan_id TEXT, change_id INTEGER, run_id TEXT, sync TEXT, at TEXT, outcome TEXT,
+  status INTEGER, reason TEXT, kept INTEGER DEFAULT 0,
+  PRIMARY KEY (plan_id, change_id)) WITHOUT ROWID;
+"""
+APPLIED, FAILED = "applied", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportIntent:
+    """An import that was begun. `import_id` is None while no answer came."""
+
+    plan_id: str
+    batch_id: int
+    run_id: str
+    sync: str
+    type: str
+    total: int
+    at: datetime
+    import_id: str | None
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one call."""
+
+    change_id: int
+    outcome: str
+    status: int
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One apply, for history."""
+
+    run_id: str
+    plan_id: str
+    command: str
+    started: str
+    finished: str | None
+    outcome: str | None
+    summary: dict[str, object]
+
+
+def now_text() -> str:
+    """This moment, as the journal writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Journal:
+    """The journal of one state."""
+
+    def __init__(self, directory: Path) -> None:
+        self.plans = directory / "plans"
+        self.plans.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(directory / "journal.sqlite", timeout=30, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def plan_copy(self, plan_id: str) -> Path:
+        """Where a plan under way is kept, so that recovery needs nothing else."""
+        return self.plans / f"{plan_id}.plan"
+
+    def begin_run(self, run_id: str, plan_id: str, command: str) -> None:
+        """Note that an apply begins."""
+        self._db.execute(
+            "INSERT INTO runs (run_id, plan_id, command, started) VALUES (?, ?, ?, ?)",
+            (run_id, plan_id, command, now_text()),
+        )
+
+    def end_run(self, run_id: str, outcome: str, summary: dict[str, object]) -> None:
+        """Note how an apply ended."""
+        self._db.execute(
+            "UPDATE runs SET finished = ?, outcome = ?, summary = ? WHERE run_id = ?",
+            (now_text(), outcome, json.dumps(summary), run_id),
+        )
+
+    def runs(self) -> list[Run]:
+        """All runs, newest first."""
+        rows = self._db.execute(
+            "SELECT run_id, plan_id, command, started, finished, outcome, summary FROM runs "
+            "ORDER BY started DESC"
+        ).fetchall()
+        return [Run(*row[:6], json.loads(row[6] or "{}")) for row in rows]
+
+    def intend_call(self, plan_id: str, change_id: int, run_id: str, sync: str) -> None:
+        """A call is about to leave."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO calls (plan_id, change_id, run_id, sync, at) "
+            "VALUES (?, ?, ?, ?, ?)",
+            (plan_id, change_id, run_id, sync, now_text()),
+        )
+
+    def record_call(self, plan_id: str, outcome: Outcome) -> None:
+        """A call was answered."""
+        self._db.execute(
+            "UPDATE calls SET outcome = ?, status = ?, reason = ? "
+            "WHERE plan_id = ? AND change_id = ?",
+            (outcome.outcome, outcome.status, outcome.reason, plan_id, outcome.change_id),
+        )
+
+    def unkept(self, plan_id: str, sync: str) -> list[Outcome]:
+        """Outcomes of calls that the state does not have yet."""
+        rows = self._db.execute(
+            "SELECT change_id, outcome, status, reason FROM calls "
+            "WHERE plan_id = ? AND sync = ? AND outcome IS NOT NULL AND kept = 0 "
+            "ORDER BY change_id",
+            (plan_id, sync),
+        ).fetchall()
+        return [Outcome(*row) for row in rows]
+
+    def mark_kept(self, plan_id: str, changes: Iterable[int]) -> None:
+        """The state has these outcomes now."""
+        self._db.execute("BEGIN")
+        self._db.executemany(
+            "UPDATE calls SET kept = 1 WHERE plan_id = ? AND change_id = ?",
+            [(plan_id, change) for change in changes],
+        )
+        self._db.execute("COMMIT")
+
+    def applied(self, plan_id: str) -> set[int]:
+        """The changes of a plan that calls have applied."""
+        rows = self._db.execute(
+            "SELECT change_id FROM calls WHERE plan_id = ? AND outcome = ?", (plan_id, APPLIED)
+        )
+        return {row[0] for row in rows}
+
+    def intend_import(self, intent: ImportIntent) -> None:
+        """An import is about to be uploaded."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO imports VALUES (?, ?, ?, ?, ?, ?, ?, NULL, 0)",
+            (
+                intent.plan_id, intent.batch_id, intent.run_id, intent.sync, intent.type,
+                intent.total, intent.at.isoformat(),
+            ),
+        )  # fmt: skip
+
+    def record_import(self, plan_id: str, batch_id: int, import_id: str) -> None:
+        """An import was accepted under this id."""
+        self._db.execute(
+            "UPDATE imports SET import_id = ? WHERE plan_id = ? AND batch_id = ?",
+            (import_id, plan_id, batch_id),
+        )
+
+    def settle_import(self, plan_id: str, batch_id: int) -> None:
+        """The state has all outcomes of an import now."""
+        self._db.execute(
+            "UPDATE imports SET settled = 1 WHERE plan_id = ? AND batch_id = ?",
+            (plan_id, batch_id),
+        )
+
+    def drop_import(self, plan_id: str, batch_id: int) -> None:
+        """The import never came to be."""
+        self._db.execute(
+            "DELETE FROM imports WHERE plan_id = ? AND batch_id = ?", (plan_id, batch_id)
+        )
+
+    def imports(self, plan_id: str | None = None, *, open_only: bool = False) -> list[ImportIntent]:
+        """Imports, of one plan or of all."""
+        where = " AND settled = 0" if open_only else ""
+        rows = self._db.execute(
+            "SELECT plan_id, batch_id, run_id, sync, type, total, at, import_id, settled "
+            f"FROM imports WHERE (?1 IS NULL OR plan_id = ?1){where} ORDER BY at",
+            (plan_id,),
+        ).fetchall()
+        return [
+            ImportIntent(
+                plan_id=row[0],
+                batch_id=row[1],
+                run_id=row[2],
+                sync=row[3],
+                type=row[4],
+                total=row[5],
+                at=datetime.fromisoformat(row[6]),
+                import_id=row[7],
+                settled=bool(row[8]),
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def known_imports(self) -> set[str]:
+        """The ids of all imports of ours."""
+        rows = self._db.execute("SELECT import_id FROM imports WHERE import_id IS NOT NULL")
+        return {row[0] for row in rows}
+
+    def unfinished_plans(self) -> set[str]:
+        """Plans with imports or outcomes that the state does not have yet."""
+        rows = self._db.execute(
+            "SELECT plan_id FROM imports WHERE settled = 0 UNION "
+            "SELECT plan_id FROM calls WHERE outcome IS NOT NULL AND kept = 0"
+        )
+        return {row[0] for row in rows}

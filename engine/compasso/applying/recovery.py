@@ -1,0 +1,55 @@
+"""Recovery: bring the state up to what an interrupted apply had done, before anything else."""
+
+from __future__ import annotations
+
+from compasso.applying.executor import keep_outcomes
+from compasso.applying.imports import settle_left_over
+from compasso.applying.journal import Journal
+from compasso.connectif import Client
+from compasso.model import CompassoError
+from compasso.planning import open_plan
+from compasso.state import State
+
+
+async def recover(state: State, client: Client, syncs: tuple[str, ...]) -> int:
+    """Settle what is open of these syncs; answers how many records the state learned of.
+
+    It reads only the journal (with the copy of the plan beside it) and the API.
+    """
+    journal = Journal(state.directory)
+    learned = 0
+    try:
+        for plan_id in sorted(journal.unfinished_plans()):
+            copy = journal.plan_copy(plan_id)
+            try:
+                plan = open_plan(copy)
+            except CompassoError as error:
+                raise CompassoError.say(
+                    f"the copy of an interrupted plan is gone or damaged: {copy}",
+                    "restore it; without it, what that apply did cannot be known",
+                ) from error
+            with plan:
+                mine = [s for s in plan.syncs if s in syncs]
+                for sync in mine:
+                    before = len(journal.unkept(plan_id, sync))
+                    keep_outcomes(plan, sync, state, journal, "recovery")
+                    learned += before
+                if set(plan.syncs) <= set(syncs):
+                    learned += await settle_left_over(plan, state, client, journal, "recovery")
+        for copy in journal.plans.glob("*.plan"):
+            if copy.stem not in journal.unfinished_plans():
+                copy.unlink(missing_ok=True)
+    finally:
+        journal.close()
+    return learned
+
+
+def has_left_over(state: State) -> bool:
+    """Whether an interrupted apply left something to settle."""
+    if not (state.directory / "journal.sqlite").exists():
+        return False
+    journal = Journal(state.directory)
+    try:
+        return bool(journal.unfinished_plans())
+    finally:
+        journal.close()

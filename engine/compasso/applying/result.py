@@ -1,0 +1,67 @@
+"""What an apply did, and how far it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compasso.model import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When to stop with work left."""
+
+    max_requests: int | None = None
+    deadline_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an apply is, for the live view."""
+
+    sync: str
+    done: int
+    failed: int
+    total: int
+    requests: int
+    expected_requests: int
+    budget_used: int
+    budget_limit: int
+    seconds: float
+    waiting_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFailure:
+    """A change that the API refused, with its own reason."""
+
+    sync: str
+    key: str
+    operation: Operation
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyncResult:
+    """What an apply did for one sync."""
+
+    name: str
+    applied: int
+    failed: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyResult:
+    """What an apply did. `stopped` with a reason when there is work left."""
+
+    run_id: str
+    applied: int
+    failed: int
+    skipped: int
+    requests: int
+    seconds: float
+    stopped: bool
+    reason: str | None
+    failures: tuple[RecordFailure, ...]
+    syncs: tuple[SyncResult, ...]
