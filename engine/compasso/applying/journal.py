@@ -111,7 +111,10 @@ class Journal:
             "SELECT run_id, plan_id, command, started, finished, outcome, summary FROM runs "
             "ORDER BY started DESC"
         ).fetchall()
-        return [Run(*row[:6], json.loads(row[6] or "{}")) for row in rows]
+        return [
+            Run(run, plan, command, started, finished, outcome, json.loads(summary or "{}"))
+            for run, plan, command, started, finished, outcome, summary in rows
+        ]
 
     def intend_call(self, plan_id: str, change_id: int, run_id: str, sync: str) -> None:
         """A call is about to leave."""

@@ -152,9 +152,10 @@ class _Builder:
         return self.options.only is None or name in self.options.only
 
     def _ordered(self) -> list[Sync]:
-        return sorted(
-            self.project.syncs, key=lambda s: (load_target(s.target).rank, s.priority.rank)
-        )
+        def order(sync: Sync) -> tuple[int, int]:
+            return resolve_target(sync, self.project)[0].rank, sync.priority.rank
+
+        return sorted(self.project.syncs, key=order)
 
     def _plan_contact_fields(self) -> None:
         target = load_target("contact-fields")

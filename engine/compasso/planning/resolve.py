@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compasso.mapping import CompiledMapping, compile_mapping
-from compasso.model import CompassoError, Diagnostic
+from compasso.model import CompassoError, Diagnostic, Severity
 from compasso.spec import ContactFieldSpec, Project, Sync
 from compasso.targets import Target, custom_fields, load_target
 
 
 def resolve_target(sync: Sync, project: Project) -> tuple[Target, str]:
     """A sync's target, with the account's declared fields, and its key field."""
+    wrong = [p for p in check_fields(sync, project) if p.severity is Severity.ERROR]
+    if wrong:
+        raise CompassoError(*wrong)
     target = load_target(sync.target)
     if target.open_fields:
         target = target.with_fields(custom_fields(field_bodies(project.contact_fields)))
@@ -87,3 +90,52 @@ def compile_sync(
             )
         )
     return mapping
+
+
+def check_fields(sync: Sync, project: Project) -> list[Diagnostic]:
+    """The fields that a sync maps against those that its target has."""
+    from compasso.spec.problems import did_you_mean, suggest
+    from compasso.targets import target_names
+
+    if sync.target not in target_names() or sync.target == "contact-fields":
+        names = [n for n in target_names() if n != "contact-fields"]
+        later = sync.target == "purchases" or sync.target.startswith("custom-events/")
+        said = "this version cannot write" if later else "there is no target"
+        return [
+            Diagnostic(
+                message=f"{said} {sync.target!r}",
+                position=sync.position("target"),
+                text=f"target: {sync.target}",
+                hint=did_you_mean(sync.target, names),
+            )
+        ]
+    target = load_target(sync.target)
+    own = {spec.id for spec in project.contact_fields} if target.open_fields else set()
+    problems = []
+    for name in sync.fields:
+        known = target.fields.get(name)
+        place = sync.position("fields", name)
+        writable = [n for n, f in target.fields.items() if not f.read_only]
+        if known is not None and known.read_only:
+            problems.append(
+                Diagnostic(
+                    message=f"`{name}` is read only: Connectif computes it",
+                    position=place,
+                    text=name,
+                    hint="leave it out",
+                )
+            )
+        elif known is None and name not in own:
+            strange = not target.open_fields or name.startswith("_")
+            if not strange and not (own and suggest(name, own)):
+                continue  # a field of the account that no spec declares
+            problems.append(
+                Diagnostic(
+                    message=f"{target.name} have no field `{name}`",
+                    severity=Severity.ERROR if strange else Severity.WARNING,
+                    position=place,
+                    text=name,
+                    hint=did_you_mean(name, [*writable, *own]),
+                )
+            )
+    return problems

@@ -1,0 +1,5 @@
+"""`python -m compasso.cli`."""
+
+from compasso.cli import main
+
+main()

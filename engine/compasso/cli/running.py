@@ -1,0 +1,169 @@
+"""Apply as a process: signals, the live view, the client and its budget."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from compasso.rendering.words import duration
+
+if TYPE_CHECKING:
+    from compasso.applying import ApplyResult, Limits, Progress
+    from compasso.planning import Plan
+    from compasso.spec import Project
+    from compasso.state import State
+
+T = TypeVar("T")
+_QUIET_SECONDS = 2.0
+_PERIOD_SECONDS = 10.0
+
+
+class LiveView:
+    """How far an apply is, on stderr: a bar on a terminal, else a line now and then."""
+
+    def __init__(self, live: bool | None = None) -> None:
+        self.live = sys.stderr.isatty() if live is None else live
+        self.started = time.monotonic()
+        self.told = self.started
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> LiveView:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self.started < _QUIET_SECONDS:
+            return
+        if self.live:
+            self._draw(progress)
+        elif now - self.told >= _PERIOD_SECONDS:
+            self.told = now
+            click.echo(_line(progress), err=True)
+
+    def _draw(self, progress: Progress) -> None:
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+            from rich.progress import Progress as Bars
+
+            self._bar = Bars(
+                TextColumn("{task.fields[sync]}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rest]}"),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task("", total=progress.total, sync="", rest="")
+            self._bar.start()
+        rest = (
+            f"{progress.requests:,} requests, budget {progress.budget_used}/{progress.budget_limit}"
+        )
+        left = remaining(progress)
+        rest += f", about {duration(left)} left" if left else ""
+        rest += f"; {progress.waiting_for}" if progress.waiting_for else ""
+        self._bar.update(
+            self._task,
+            completed=progress.done + progress.failed,
+            total=progress.total,
+            sync=progress.sync,
+            rest=rest,
+        )
+
+
+def remaining(progress: Progress) -> float:
+    """Seconds that are left, by the requests that are left and the budget."""
+    left = max(0, progress.expected_requests - progress.requests)
+    free = max(0, progress.budget_limit - progress.budget_used)
+    return 60.0 * max(0, left - free) / max(1, progress.budget_limit)
+
+
+def _line(progress: Progress) -> str:
+    left = remaining(progress)
+    text = (
+        f"{progress.sync}: {progress.done:,} of {progress.total:,} records, "
+        f"{progress.failed:,} failed, {progress.requests:,} requests, "
+        f"budget {progress.budget_used}/{progress.budget_limit}"
+    )
+    return text + (f", about {duration(left)} left" if left else "")
+
+
+def run_with_stop(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> T:
+    """Run with an event that SIGINT and SIGTERM set. A second Ctrl-C ends at once."""
+
+    async def running() -> T:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def ask(number: int) -> None:
+            if stop.is_set() and number == signal.SIGINT:
+                raise KeyboardInterrupt
+            stop.set()
+            click.echo("Stopping: waiting for the requests under way.", err=True)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, ask, number)
+        return await work(stop)
+
+    return asyncio.run(running())
+
+
+async def apply_with_client(
+    project: Project,
+    state: State,
+    plan: Plan,
+    limits: Limits,
+    stop: asyncio.Event,
+    view: LiveView,
+    command: str,
+) -> ApplyResult:
+    """Apply a plan to the project's account."""
+    from compasso.applying import apply_plan
+
+    async with client_of(project, state) as client:
+        return await apply_plan(
+            plan,
+            state=state,
+            client=client,
+            command=command,
+            limits=limits,
+            progress=view,
+            stop=stop,
+        )
+
+
+def client_of(project: Project, state: State) -> Any:
+    """A client for the project's account, with the budget that all of the state's processes share."""
+    from compasso.connectif import Budget, Client, SqliteLedger, SystemClock
+    from compasso.model import CompassoError
+
+    key = project.connectif.api_key
+
+    def reveal() -> str:
+        if key is None:
+            raise CompassoError.say("compasso.yml names no api_key", "add connectif.api_key")
+        return key.reveal()
+
+    reveal()  # before anything else is done
+    clock = SystemClock()
+    ledger = SqliteLedger(Path(state.directory) / "budget.sqlite")
+    budget = Budget(project.budget.requests_per_minute, project.budget.reserve, clock, ledger)
+    return Client(project.connectif.base_url, reveal, budget, clock)

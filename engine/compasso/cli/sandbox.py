@@ -1,0 +1,37 @@
+"""`compasso sandbox`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from compasso.model import ExitCode
+
+HELP = "Serve a simulated Connectif account on this machine."
+
+
+@click.command(
+    short_help=HELP,
+    epilog="Example:\n\n  compasso sandbox --port 8400\n\n"
+    "  CONNECTIF_BASE_URL=http://127.0.0.1:8400 CONNECTIF_API_KEY=a:b compasso apply",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8400, help="0: any free one.")
+@click.option("--requests-per-minute", type=click.IntRange(1), default=100, help="The rate limit.")
+@click.option("--api-key", metavar="ID:SECRET", help="The one key to accept; any by default.")
+@click.option(
+    "--data", type=click.Path(path_type=Path, dir_okay=False), help="Keep the account here."
+)
+@click.option("-v", "--verbose", is_flag=True, help="Show details of internal errors.")
+def command(
+    port: int, requests_per_minute: int, api_key: str | None, data: Path | None, verbose: bool
+) -> int:
+    """Serve a simulated Connectif account on this machine, until Ctrl-C.
+
+    It behaves as the public facts about the API say; docs/sandbox.md tells what is a guess.
+    """
+    from compasso.sandbox import SandboxSettings, serve
+
+    settings = SandboxSettings(requests_per_minute=requests_per_minute, api_key=api_key, data=data)
+    serve(settings, "127.0.0.1", port, click.echo)
+    return ExitCode.DONE

@@ -1,0 +1,86 @@
+"""`compasso state`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from compasso.cli.options import Common, common
+from compasso.model import CompassoError, ExitCode
+
+HELP = "List, show or forget what was applied."
+
+
+@click.group(short_help=HELP)
+def command() -> None:
+    """List, show or forget what was applied."""
+
+
+@command.command("list")
+@click.option("--keys", is_flag=True, help="List the records' keys too.")
+@common
+def list_(common: Common, keys: bool) -> int:
+    """List the syncs of the state, with their records and failures."""
+    project = common.load()
+    state = common.state(project)
+    names = [n for n in state.syncs() if not common.specs or n in common.specs]
+    if not names:
+        click.echo("The state is empty: nothing was applied yet.")
+    for name in names:
+        at = state.last_completed(name)
+        since = f", last completed {at:%Y-%m-%d %H:%M} UTC" if at else ""
+        failed = len(state.failures(name))
+        click.echo(f"{name}: {state.count(name):,} records, {failed:,} failed{since}")
+        if keys:
+            for record in state.records(name):
+                click.echo(f"  {record.key}")
+    return ExitCode.DONE
+
+
+@command.command("show")
+@click.argument("key")
+@common
+def show(common: Common, key: str) -> int:
+    """Show one record as the state knows it, with its failure if the API refused a change."""
+    project = common.load()
+    state = common.state(project)
+    found = False
+    for name in state.syncs():
+        if common.specs and name not in common.specs:
+            continue
+        for record in state.records(name, key):
+            found = True
+            click.echo(f"{name}  {record.key}  applied {record.applied_at:%Y-%m-%d %H:%M:%S} UTC")
+            for field, value in record.fields.items():
+                click.echo(f"  {field}: {json.dumps(value, ensure_ascii=False)}")
+        for failure in state.failures(name):
+            if failure.key == key:
+                found = True
+                click.echo(f"{name}  {key}  failed to {failure.operation}: {failure.reason}")
+    if not found:
+        raise CompassoError.say(
+            f"the state has no record {key!r}", "see: compasso state list --keys"
+        )
+    return ExitCode.DONE
+
+
+@command.command("rm")
+@click.argument("key", nargs=-1, required=True)
+@common
+def rm(common: Common, key: tuple[str, ...]) -> int:
+    """Forget records. The account keeps them; the next plan creates them again."""
+    project = common.load()
+    state = common.state(project)
+    removed = 0
+    for name in state.syncs():
+        if common.specs and name not in common.specs:
+            continue
+        with state.lock([name], "compasso state rm"):
+            removed += state.remove(name, key)
+    if not removed:
+        raise CompassoError.say(
+            "the state has none of these records", "see: compasso state list --keys"
+        )
+    click.echo(f"Forgot {removed} record{'' if removed == 1 else 's'}.")
+    return ExitCode.DONE

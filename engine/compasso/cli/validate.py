@@ -1,0 +1,121 @@
+"""`compasso validate`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from compasso.cli.options import Common, common, output_format
+from compasso.model import CompassoError, Diagnostic, ExitCode, Severity
+
+if TYPE_CHECKING:
+    from compasso.spec import Project, Sync
+
+HELP = "Check the project's specs, and their columns where the source is at hand."
+
+
+@click.command(short_help=HELP, epilog="Example:\n\n  compasso validate --format json")
+@output_format("text", "json", "github")
+@common
+def command(common: Common, form: str) -> int:
+    """Check the project's specs: every mistake, with its file, line and column.
+
+    No network is needed. Where the source is at hand, the columns that mappings name are
+    checked too.
+    """
+    try:
+        project = common.load()
+        problems = [*project.warnings, *check_project(project)]
+        count = len(project.syncs) + bool(project.contact_fields)
+    except CompassoError as error:
+        problems, count = list(error.diagnostics), 0
+    errors = [p for p in problems if p.severity is Severity.ERROR]
+    if form == "json":
+        click.echo(json.dumps(_document(problems, not errors), indent=2, ensure_ascii=False))
+        return ExitCode.ERROR if errors else ExitCode.DONE
+    for problem in problems:
+        if form == "github":
+            click.echo(_annotation(problem, common))
+        else:
+            click.echo(problem.render(common.project.resolve()), err=True)
+    if errors:
+        click.echo(f"{len(errors)} error{'' if len(errors) == 1 else 's'}", err=True)
+        return ExitCode.ERROR
+    click.echo(f"OK: {count} spec{'' if count == 1 else 's'} checked")
+    return ExitCode.DONE
+
+
+def check_project(project: Project) -> list[Diagnostic]:
+    """What the loader cannot know: targets, keys, fields, columns, templates."""
+    problems: list[Diagnostic] = []
+    for sync in project.syncs:
+        try:
+            problems += check_sync(sync, project)
+        except CompassoError as error:
+            problems += error.diagnostics
+    return problems
+
+
+def check_sync(sync: Sync, project: Project) -> list[Diagnostic]:
+    """One sync against its target and its source. Raises CompassoError too."""
+    import duckdb
+
+    from compasso.planning import compile_sync, resolve_target
+    from compasso.planning.resolve import check_fields
+    from compasso.sources import open_source
+
+    problems = check_fields(sync, project)
+    if any(p.severity is Severity.ERROR for p in problems):
+        return problems
+    target, _ = resolve_target(sync, project)
+    try:
+        source = open_source(duckdb.connect(), sync.source, project.root)
+    except CompassoError as error:
+        for found in error.diagnostics:
+            missing = "does not exist" in found.message or "no file matches" in found.message
+            problems.append(
+                Diagnostic(
+                    message=found.message,
+                    severity=Severity.WARNING if missing else Severity.ERROR,
+                    position=sync.position("source"),
+                    hint="its columns are not checked" if missing else found.hint,
+                )
+            )
+        return problems
+    compile_sync(sync, project, target, dict(source.columns))
+    return problems
+
+
+def _document(problems: list[Diagnostic], ok: bool) -> dict[str, object]:
+    return {
+        "format_version": "1.0",
+        "valid": ok,
+        "diagnostics": [
+            {
+                "severity": p.severity.value,
+                "code": p.code,
+                "message": p.message,
+                "file": str(p.position.file) if p.position else None,
+                "line": p.position.line if p.position else None,
+                "column": p.position.column if p.position else None,
+                "text": p.text,
+                "hint": p.hint,
+            }
+            for p in problems
+        ],
+    }
+
+
+def _annotation(problem: Diagnostic, common: Common) -> str:
+    """A line that GitHub shows at its place in the pull request."""
+    place = problem.position
+    where = ""
+    if place is not None:
+        root = common.project.resolve()
+        file = place.file.relative_to(root) if place.file.is_relative_to(root) else place.file
+        where = f" file={file},line={place.line},col={place.column}"
+    text = problem.message + (f" -> {problem.hint}" if problem.hint else "")
+    escaped = text.replace("%", "%25").replace("\n", "%0A").replace("\r", "%0D")
+    return f"::{problem.severity}{where}::{escaped}"
