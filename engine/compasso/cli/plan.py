@@ -26,7 +26,7 @@ HELP = "Show what would change in the account, what it costs and how long it tak
 @click.option("--out", type=click.Path(path_type=Path), help="Save the plan, to review and apply.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
 @click.option("--due", is_flag=True, help="Only the specs whose schedule is due.")
-@click.option("--show", type=click.IntRange(0), default=5, help="How many examples of each kind.")
+@click.option("--show", type=click.IntRange(0), default=3, help="How many examples of each kind.")
 @click.option("--reveal", is_flag=True, help="Show personal data instead of masking it.")
 @click.option("--rejects", type=click.Path(path_type=Path), help="Write all rejected rows (CSV).")
 @click.option(

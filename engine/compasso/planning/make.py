@@ -53,7 +53,7 @@ class PlanOptions:
     """How to plan. `memory` is DuckDB's limit ("2GB"); `override_guards` names syncs."""
 
     reveal: bool = False
-    samples: int = 5
+    samples: int = 3
     memory: str | None = None
     override_guards: Collection[str] = ()
     only: Collection[str] | None = None  # the syncs to plan; None: all
