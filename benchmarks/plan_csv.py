@@ -57,7 +57,8 @@ def floor(folder: Path) -> None:
     import duckdb
 
     duckdb.connect().execute(
-        "SELECT bit_xor(hash(c)) FROM read_csv(?, all_varchar = true) AS c", [str(folder / "data.csv")]
+        "SELECT bit_xor(hash(c)) FROM read_csv(?, all_varchar = true) AS c",
+        [str(folder / "data.csv")],
     ).fetchall()
 
 

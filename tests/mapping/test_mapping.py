@@ -29,9 +29,7 @@ def run(fields, rows, columns=COLUMNS, types=None, when=None, variables=None):
         marks = ", ".join("?" for _ in range(len(columns) + 1))
         connection.execute(f"INSERT INTO src VALUES ({marks})", [i, *(row.get(c) for c in columns)])
     prepare_lookups(connection, "src", mapping.lookups)
-    select = ", ".join(
-        f"{f.value_sql}, {f.error_sql or 'NULL'}" for f in mapping.fields
-    )
+    select = ", ".join(f"{f.value_sql}, {f.error_sql or 'NULL'}" for f in mapping.fields)
     where = f" WHERE {mapping.when_sql}" if mapping.when_sql else ""
     found = connection.execute(
         f"SELECT {select} FROM {from_clause('src', mapping.lookups)}{where} ORDER BY source.i"
@@ -73,7 +71,9 @@ def test_expressions(text, value):
     assert one(text, ROW) == (value, None)
 
 
-@pytest.mark.parametrize("text", ["{{ t | lower }}", "{{ 'a' ~ t }}", "Hello {{ t }}!", "{{ t | title }}"])
+@pytest.mark.parametrize(
+    "text", ["{{ t | lower }}", "{{ 'a' ~ t }}", "Hello {{ t }}!", "{{ t | title }}"]
+)
 def test_none_is_not_text(text):
     assert one(text, {}) == (None, None)
 
@@ -154,7 +154,16 @@ def test_distinct_inputs_are_evaluated_once():
 
 # Random expressions over random rows, by both roads.
 
-TEXT_FILTERS = ["trim", "lower", "upper", "title", "capitalize", "digits", "replace('a', 'é')", "string"]
+TEXT_FILTERS = [
+    "trim",
+    "lower",
+    "upper",
+    "title",
+    "capitalize",
+    "digits",
+    "replace('a', 'é')",
+    "string",
+]
 texts = st.recursive(
     st.sampled_from(["t", "u", "'aB'", "''", "vars.p", "none", "'ñ '"]),
     lambda inner: st.one_of(
@@ -259,5 +268,7 @@ def test_latin_case_is_the_same_in_python_and_in_the_engine():
     for code in range(1, 0x180):
         if chr(code) in "ßİŉ":
             continue
-        lower, upper = connection.execute("SELECT lower($c), upper($c)", {"c": chr(code)}).fetchone()
+        lower, upper = connection.execute(
+            "SELECT lower($c), upper($c)", {"c": chr(code)}
+        ).fetchone()
         assert (lower, upper) == (chr(code).lower(), chr(code).upper()), hex(code)

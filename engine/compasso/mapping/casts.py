@@ -15,6 +15,7 @@ from compasso.mapping.compiler import (
     Sql,
     as_text,
 )
+from compasso.mapping.compiler import trimmed as strip
 from compasso.mapping.quoting import quote_text
 from compasso.model import FieldType
 from compasso.spec import Cast
@@ -83,7 +84,7 @@ def cast_value(value: Sql, cast: Cast) -> Typed:
 
 def cast_text(text: str, cast: Cast) -> Typed:
     """Apply a cast to the SQL of a text."""
-    trimmed = f"trim({text}, {_BLANKS})"
+    trimmed = f"({strip(text)})"
     if cast.type == "integer":
         test = f"regexp_full_match({trimmed}, '[+-]?[0-9]+')"
         return _checked(
@@ -133,8 +134,14 @@ def _date(text: str, formats: tuple[str, ...]) -> str:
         f"THEN make_timestamp(epoch_us(try_cast({text} AS TIMESTAMPTZ))) "
         f"ELSE try_cast({text} AS TIMESTAMP) END"
     )
+    # The common form first, without a regular expression: 2024-12-31.
+    plain = (
+        f"length({text}) = 10 AND {text}[5] = '-' AND {text}[8] = '-' "
+        f"AND {text}[1] BETWEEN '0' AND '9' AND try_cast({text} AS DATE) IS NOT NULL"
+    )
     return (
-        f"CASE WHEN regexp_full_match({text}, {quote_text(_ISO)}) "
+        f"CASE WHEN {plain} THEN {text} || 'T00:00:00.000Z' "
+        f"WHEN regexp_full_match({text}, {quote_text(_ISO)}) "
         f"THEN strftime({moment}, {_DATE_FORM}) END"
     )
 

@@ -346,13 +346,26 @@ def _trim(inner: Sql, arguments: list[Sql]) -> Sql:
     chars = arguments[0].constant if arguments else BLANKS
     if not isinstance(chars, str) or not chars or len(arguments) > 1:
         raise NotCompiled("trim with other than constant characters")
+    if chars == BLANKS:
+        return Sql(trimmed(inner.sql), TEXT, inner.guard)
     return Sql(f"trim({inner.sql}, {quote_text(chars)})", TEXT, inner.guard)
 
 
+def trimmed(sql: str) -> str:
+    """Python's str.strip() of a text.
+
+    The engine's trim with a set of characters is slow, so texts that begin and end with a
+    visible ASCII character, nearly all there are, are taken as they are.
+    """
+    ends = " AND ".join(f"unicode({end}) BETWEEN 33 AND 126" for end in (sql, f"right({sql}, 1)"))
+    return f"CASE WHEN {ends} THEN {sql} ELSE trim({sql}, {quote_text(BLANKS)}) END"
+
+
 def _latin(inner: Sql) -> str | None:
-    return both(
-        inner.guard, f"(NOT coalesce(regexp_matches({inner.sql}, '{_OTHER_CASES}'), false))"
-    )
+    # A text with as many bytes as characters is ASCII: no need to look closer.
+    other = f"NOT coalesce(regexp_matches({inner.sql}, '{_OTHER_CASES}'), false)"
+    ascii_only = f"strlen({inner.sql}) = length({inner.sql})"
+    return both(inner.guard, f"CASE WHEN {ascii_only} THEN true ELSE {other} END")
 
 
 def _case(function: str) -> Any:

@@ -11,7 +11,7 @@ from compasso.mapping import CompiledMapping, from_clause, prepare_lookups
 from compasso.mapping.quoting import quote_name, quote_text
 from compasso.model import SQL_TYPES, FieldType, Json
 from compasso.planning.checks import compile_checks, failed_rules
-from compasso.sources import ROW, Source, UnreadableRow
+from compasso.sources import Source, UnreadableRow
 from compasso.sources.base import FILE
 from compasso.targets import Target, TargetField
 
@@ -67,9 +67,13 @@ def build_desired(
     order_by: str | None,
 ) -> Desired:
     """Run the mapping and the checks over the whole source into the table `name`."""
-    relation = f"({source.relation})"
+    # The source is read once, so that all that follows sees the same rows; a row's number is
+    # its place in this table, which costs nothing and lets every thread work.
+    relation = f"rows_of_{name}"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {relation} AS {source.relation}")
     prepare_lookups(connection, relation, mapping.lookups)
-    raw = [f"source.{ROW} AS row", f"source.{FILE} AS file", _order(order_by)]
+    row = _row_number(connection, relation, len(source.files))
+    raw = [f"{row} AS row", f"source.{FILE} AS file", _order(order_by)]
     for i, mapped in enumerate(mapping.fields):
         value = mapped.value_sql
         if mapped.type in _TEXTS:
@@ -87,6 +91,7 @@ def build_desired(
             inner += f" OR {when_error} IS NOT NULL"
     fields = [target.fields.get(m.name) or _undeclared(m.name, m.type) for m in mapping.fields]
     connection.execute(_table(name, inner, target, key_field, fields))
+    connection.execute(f"DROP TABLE {relation}")
     _judge(connection, name, target, key_field, fields)
     columns = tuple(
         Column(field, f"f{i}") for i, field in enumerate(fields) if field.name != key_field
@@ -101,6 +106,17 @@ def build_desired(
                 {"lines": lines},
             )
     return Desired(name, target, key_field, columns, source.files, unreadable)
+
+
+def _row_number(connection: DuckDBPyConnection, relation: str, files: int) -> str:
+    """The SQL of a row's number within its file, from 1, the header not counted."""
+    if files == 1:
+        return "source.rowid + 1"
+    starts = connection.execute(
+        f"SELECT {FILE}, min(rowid) FROM {relation} GROUP BY {FILE} ORDER BY {FILE}"
+    ).fetchall()
+    cases = " ".join(f"WHEN {file} THEN {start}" for file, start in starts)
+    return f"source.rowid + 1 - CASE source.{FILE} {cases} ELSE 0 END" if cases else "0"
 
 
 def _undeclared(name: str, kind: FieldType) -> TargetField:

@@ -74,13 +74,15 @@ def take_samples(
     connection: DuckDBPyConnection, found: Diff, count: int, *, reveal: bool
 ) -> list[dict[str, Any]]:
     """The first changes of each operation, sensitive values masked unless `reveal`."""
-    rows = connection.execute(
-        f"SELECT operation, key, file, row, fields, before FROM {found.table} "
-        "QUALIFY row_number() OVER (PARTITION BY operation ORDER BY file, row, key) <= $count "
-        "ORDER BY CASE operation WHEN 'create' THEN 0 WHEN 'update' THEN 1 ELSE 2 END, "
-        "file, row, key",
-        {"count": count},
-    ).fetchall()
+    rows = [
+        row
+        for operation in ("create", "update", "delete")
+        for row in connection.execute(
+            f"SELECT operation, key, file, row, fields, before FROM {found.table} "
+            "WHERE operation = $operation ORDER BY file, row, key LIMIT $count",
+            {"operation": operation, "count": count},
+        ).fetchall()
+    ]
     desired = found.desired
     secret = {c.field.name for c in desired.columns if c.field.sensitive}
     key_field = desired.target.fields.get(desired.key_field)

@@ -300,13 +300,14 @@ class _Builder:
         for plan, table in zip(self.plans, self.tables, strict=True):
             if not plan.batches:
                 continue
+            first = plan.batches[0].first
+            batch = " ".join(
+                f"WHEN rowid + {first} <= {b.last} THEN {b.batch_id}" for b in plan.batches
+            )
             selects.append(
-                "SELECT row_number() OVER (ORDER BY grp, part, file, row, key) - 1 + "
-                f"{plan.batches[0].first} AS change_id, {quote_text(plan.name)} AS sync, operation,"
-                " key, fields, before, carry, row AS source_row, file AS source_file, "
-                "(dense_rank() OVER (ORDER BY grp, part) - 1 + "
-                f"{plan.batches[0].batch_id})::INTEGER AS batch_id, "
-                f"row_hash_high, row_hash_low FROM {table}"
+                f"SELECT rowid + {first} AS change_id, {quote_text(plan.name)} AS sync, operation, "
+                "key, fields, before, carry, row AS source_row, file AS source_file, "
+                f"(CASE {batch} END)::INTEGER AS batch_id, row_hash_high, row_hash_low FROM {table}"
             )
         empty = (
             "SELECT NULL::BIGINT AS change_id, NULL::VARCHAR AS sync, NULL::VARCHAR AS operation, "
@@ -316,7 +317,7 @@ class _Builder:
             "NULL::UBIGINT AS row_hash_low WHERE false"
         )
         union = " UNION ALL ".join(selects) or empty
-        self._copy(f"SELECT * FROM ({union}) ORDER BY change_id", "changes.parquet")
+        self._copy(union, "changes.parquet")
 
     def _write_batches(self) -> None:
         self.connection.execute(

@@ -7,6 +7,7 @@ fields), so changes are grouped by which of those they fill. A small group is ch
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 MAX_IMPORT_BYTES = 50_000_000  # documented: 50 MB a file; read as decimal to be on the safe side
-_HEADROOM = 0.99  # for the header and for what the estimate of a line may miss
+# A little less, for the header and for what the estimate of a line may miss.
+_LIMIT = int(MAX_IMPORT_BYTES * 0.99)
 # An upload, and on average two polls until it is finished (measured with the sandbox).
 IMPORT_REQUESTS = 3
 
@@ -38,7 +40,7 @@ class Group:
 def choose_routes(
     connection: DuckDBPyConnection, found: Diff, route: Literal["auto", "calls", "import"]
 ) -> list[Group]:
-    """Group a diff's changes by route; adds the columns `grp` and `part` to its table."""
+    """Group a diff's changes by route; adds the column `grp` to its table, and sorts it."""
     rows = connection.execute(
         f"SELECT mask, by_call, operation = 'delete' AS gone, count(*), sum(size) "
         f"FROM {found.table} GROUP BY ALL ORDER BY gone, by_call, mask"
@@ -80,22 +82,24 @@ def _mark(connection: DuckDBPyConnection, table: str, groups: Sequence[Group]) -
             test = "=" if group.operation is Operation.DELETE else "<>"
             cases.append(f"WHEN operation {test} 'delete' THEN {number}")
     grp = f"CASE {' '.join(cases)} END" if cases else "0"
-    limit = int(MAX_IMPORT_BYTES * _HEADROOM)
-    imports = [str(i) for i, g in enumerate(groups) if g.route is Route.IMPORT]
-    big = any(g.size > limit for g in groups if g.route is Route.IMPORT)
-    part = "0"
-    if big:
-        running = (
-            "sum(size) OVER (PARTITION BY grp ORDER BY file, row, key ROWS UNBOUNDED PRECEDING)"
-        )
-        part = (
-            f"CASE WHEN grp IN ({', '.join(imports)}) THEN "
-            f"(({running} - 1) // {limit})::INTEGER ELSE 0 END"
-        )
+    # Sorted once; from here on a change's place in the table is its place in the plan.
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT *, {part} AS part "
-        f"FROM (SELECT *, {grp} AS grp FROM {table})"
+        f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT *, {grp} AS grp FROM {table} "
+        "ORDER BY grp, file, row, key"
     )
+
+
+def _part(groups: Sequence[Group]) -> str:
+    """The number of the file within its group: by the bytes of all lines before."""
+    if not any(g.size > _LIMIT for g in groups if g.route is Route.IMPORT):
+        return "0"
+    start = 0
+    cases = []
+    for number, group in enumerate(groups):
+        if group.route is Route.IMPORT:
+            cases.append(f"WHEN {number} THEN ((running - {start} - 1) // {_LIMIT})::INTEGER")
+        start += group.size
+    return f"CASE grp {' '.join(cases)} ELSE 0 END"
 
 
 def make_batches(
@@ -110,12 +114,14 @@ def make_batches(
 ) -> list[Batch]:
     """The batches of one sync, in the order of their changes (grp, part, file, row, key)."""
     rows = connection.execute(
-        f"SELECT grp, part, count(*), sum(size), count(*) FILTER (operation = 'create') "
-        f"FROM {found.table} GROUP BY ALL ORDER BY grp, part"
+        "SELECT grp, part, count(*), sum(size), count(*) FILTER (operation = 'create') FROM "
+        f"(SELECT grp, size, operation, {_part(groups)} AS part FROM (SELECT grp, size, operation, "
+        f"sum(size) OVER (ROWS UNBOUNDED PRECEDING) AS running FROM {found.table})) "
+        "GROUP BY ALL ORDER BY grp, part"
     ).fetchall()
     batches: list[Batch] = []
     change = first_change
-    for grp, _part, count, size, creates in rows:
+    for grp, _, count, size, creates in rows:
         group = groups[grp]
         by_import = group.route is Route.IMPORT
         operation = group.operation
@@ -147,7 +153,7 @@ def _columns(
     """The file's columns: the key, what every file must have, and each field that changes."""
     desired = found.desired
     names = [c.field.name for c in desired.columns if c.field.name not in found.typed]
-    tests = ", ".join(f"bool_or(json_exists(fields, {_path(n)}))" for n in names) or "true"
+    tests = ", ".join(f"bool_or(contains(fields, {_written(n)}))" for n in names) or "true"
     row = connection.execute(f"SELECT {tests} FROM {found.table} WHERE grp = {grp}").fetchone()
     present = {n for n, there in zip(names, row or (), strict=False) if there}
     present |= {name for i, name in enumerate(found.typed) if group.mask >> i & 1}
@@ -156,8 +162,9 @@ def _columns(
     return (desired.key_field, *ordered)
 
 
-def _path(name: str) -> str:
-    return quote_text('$."' + name.replace('"', '\\"') + '"')
+def _written(name: str) -> str:
+    """How a field's name stands in JSON text. In a value its quotes would be escaped."""
+    return quote_text(json.dumps(name, ensure_ascii=False) + ":")
 
 
 def _reason(found: Diff, group: Group, rows: int) -> str:

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compasso.model import CompassoError
-from compasso.sources.base import ROW, Reader, Source, UnreadableRow
+from compasso.sources.base import Reader, Source, UnreadableRow
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from compasso.spec import SourceSpec
 
-__all__ = ["ROW", "Source", "UnreadableRow", "open_source", "source_kinds"]
+__all__ = ["Source", "UnreadableRow", "open_source", "source_kinds"]
 
 
 def source_kinds() -> tuple[str, ...]:

@@ -12,9 +12,8 @@ if TYPE_CHECKING:
 
     from compasso.spec import SourceSpec
 
-# The columns that a relation has beside the source's own: the row's number within its file
-# (from 1, the header not counted) and the number of the file within the source (from 0).
-ROW = "__row"
+# The column that a relation has beside the source's own: the number of the file within the
+# source, from 0.
 FILE = "__file"
 
 
@@ -31,7 +30,7 @@ class UnreadableRow:
 class Source:
     """A source, ready to be queried.
 
-    `relation` is a SELECT with the columns and ROW and FILE. `columns` maps names to DuckDB
+    `relation` is a SELECT with the columns and FILE, in the order of the source. `columns` maps names to DuckDB
     types. `files` are the file names that FILE counts, relative to the project. `fingerprint`
     changes when the source may have changed. `unreadable` lists what was skipped; it is
     complete only after the whole relation was read.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compasso.model import CompassoError, Diagnostic, Position
-from compasso.sources.base import FILE, ROW, Source, UnreadableRow
+from compasso.sources.base import FILE, Source, UnreadableRow
 from compasso.sources.files import (
     describe,
     file_error,
@@ -79,7 +79,7 @@ def read(connection: DuckDBPyConnection, spec: SourceSpec, root: Path) -> Source
         read_from[str(readable)] = name
         parts.append(numbered(_select(connection, readable, name, dialect), index))
     relation = " UNION ALL BY NAME ".join(parts)
-    columns = {k: v for k, v in describe(connection, relation).items() if k not in {ROW, FILE}}
+    columns = {k: v for k, v in describe(connection, relation).items() if k != FILE}
     return Source(
         relation,
         columns,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from compasso.mapping.quoting import quote_name, quote_text
 from compasso.model import CompassoError, Diagnostic, Position
-from compasso.sources.base import FILE, ROW, Source, UnreadableRow
+from compasso.sources.base import FILE, Source, UnreadableRow
 
 __all__ = [
     "describe",
@@ -79,8 +79,8 @@ def file_error(name: str, error: Exception) -> CompassoError:
 
 
 def numbered(select: str, index: int) -> str:
-    """A SELECT with the row number and the file number beside its columns."""
-    return f"SELECT *, row_number() OVER () AS {ROW}, {index} AS {FILE} FROM ({select})"
+    """A SELECT with the file's number beside its columns."""
+    return f"SELECT *, {index} AS {FILE} FROM ({select})"
 
 
 def describe(connection: DuckDBPyConnection, select: str) -> dict[str, str]:
@@ -110,7 +110,7 @@ def typed_files(
             raise file_error(name, error) from error
         parts.append(numbered(select, index))
     relation = " UNION ALL BY NAME ".join(parts)
-    columns = {k: v for k, v in describe(connection, relation).items() if k not in {ROW, FILE}}
+    columns = {k: v for k, v in describe(connection, relation).items() if k != FILE}
     return Source(
         relation, columns, names, fingerprint(paths), unreadable or list, unreadable is not None
     )
