@@ -19,11 +19,12 @@ def write_changes(path, rows):
     connection = duckdb.connect()
     connection.execute(
         "CREATE TABLE c (change_id BIGINT, sync VARCHAR, operation VARCHAR, key VARCHAR, "
-        "fields VARCHAR, row_hash_high UBIGINT, row_hash_low UBIGINT)"
+        "fields VARCHAR, row_hash_high UBIGINT, row_hash_low UBIGINT, "
+        "source_high UBIGINT, source_low UBIGINT, basis VARCHAR)"
     )
     for change_id, operation, key, fields in rows:
         connection.execute(
-            "INSERT INTO c VALUES (?, 'crm', ?, ?, ?, 1, 2)",
+            "INSERT INTO c VALUES (?, 'crm', ?, ?, ?, 1, 2, 3, 4, 'basis')",
             [change_id, operation, key, json.dumps(fields)],
         )
     connection.execute(f"COPY c TO '{path}' (FORMAT parquet)")

@@ -99,7 +99,7 @@ class _Run:
             for sync in dict.fromkeys(b.sync for b in self.plan.batches):
                 await self._apply_sync([b for b in self.plan.batches if b.sync == sync])
             for sync in self.plan.syncs:
-                self.state.complete(sync, datetime.now(UTC))
+                self.state.complete(sync, datetime.now(UTC), self.plan.digests_file)
         except Stop as stopped:
             reason = str(stopped)
         except CompassoError:

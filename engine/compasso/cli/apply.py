@@ -150,7 +150,7 @@ def _complete(state: State, plan: Plan) -> None:
     from datetime import UTC, datetime
 
     for sync in plan.syncs:
-        state.complete(sync, datetime.now(UTC))
+        state.complete(sync, datetime.now(UTC), plan.digests_file)
 
 
 def result_document(plan: Plan, result: ApplyResult) -> dict[str, Any]:

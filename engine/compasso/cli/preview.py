@@ -67,6 +67,7 @@ def preview(
     from compasso.planning import compile_sync, resolve_target
     from compasso.planning.desired import build_desired
     from compasso.planning.document import message_of
+    from compasso.planning.selection import select_all
     from compasso.sources import open_source
 
     target, key_field = resolve_target(sync, project)
@@ -74,7 +75,8 @@ def preview(
     source = open_source(connection, sync.source, project.root)
     mapping = compile_sync(sync, project, target, dict(source.columns))
     few = dataclasses.replace(source, relation=f"{source.relation} LIMIT {rows}")
-    desired = build_desired(connection, "preview", target, key_field, few, mapping, None)
+    selected = select_all(connection, "rows", sync, few, mapping)
+    desired = build_desired(connection, "preview", target, key_field, few, mapping, None, selected)
     names = [key_field, *(c.field.name for c in desired.columns)]
     columns = ", ".join(["key", *(c.sql for c in desired.columns)])
     found = connection.execute(

@@ -11,8 +11,9 @@ from compasso.mapping import CompiledMapping, from_clause, prepare_lookups
 from compasso.mapping.quoting import quote_name, quote_text
 from compasso.model import SQL_TYPES, FieldType, Json
 from compasso.planning.checks import compile_checks, failed_rules
+from compasso.planning.selection import Selection
 from compasso.sources import Source, UnreadableRow
-from compasso.sources.base import FILE
+from compasso.sources.base import FILE, ROW
 from compasso.targets import Target, TargetField
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class Column:
 class Desired:
     """A table `name` with, for each row of the source that `when` keeps:
 
-    `row`, `file`, `ord`, `key` (text), a column a field, `hash_high`, `hash_low`, and
-    `problems`: NULL, or a list of structs (field number or -1 for when, rule, value).
+    `row`, `file`, `ord`, `key` (text), a column a field, `hash_high`, `hash_low`, the digest of
+    the source row (`source_high`, `source_low`), and `problems`: NULL, or a list of structs (field number or -1 for when, rule, value).
     """
 
     name: str
@@ -65,15 +66,13 @@ def build_desired(
     source: Source,
     mapping: CompiledMapping,
     order_by: str | None,
+    selected: Selection,
 ) -> Desired:
-    """Run the mapping and the checks over the whole source into the table `name`."""
-    # The source is read once, so that all that follows sees the same rows; a row's number is
-    # its place in this table, which costs nothing and lets every thread work.
-    relation = f"rows_of_{name}"
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE {relation} AS {source.relation}")
+    """Run the mapping and the checks over the selected rows into the table `name`."""
+    relation = selected.rows
     prepare_lookups(connection, relation, mapping.lookups)
-    row = _row_number(connection, relation, len(source.files))
-    raw = [f"{row} AS row", f"source.{FILE} AS file", _order(order_by)]
+    raw = [f"source.{ROW} AS row", f"source.{FILE} AS file", _order(order_by)]
+    raw += [f"{selected.digest[0]} AS source_high", f"{selected.digest[1]} AS source_low"]
     for i, mapped in enumerate(mapping.fields):
         value = mapped.value_sql
         if mapped.type in _TEXTS:
@@ -91,7 +90,6 @@ def build_desired(
             inner += f" OR {when_error} IS NOT NULL"
     fields = [target.fields.get(m.name) or _undeclared(m.name, m.type) for m in mapping.fields]
     connection.execute(_table(name, inner, target, key_field, fields))
-    connection.execute(f"DROP TABLE {relation}")
     _judge(connection, name, target, key_field, fields)
     columns = tuple(
         Column(field, f"f{i}") for i, field in enumerate(fields) if field.name != key_field
@@ -106,17 +104,6 @@ def build_desired(
                 {"lines": lines},
             )
     return Desired(name, target, key_field, columns, source.files, unreadable)
-
-
-def _row_number(connection: DuckDBPyConnection, relation: str, files: int) -> str:
-    """The SQL of a row's number within its file, from 1, the header not counted."""
-    if files == 1:
-        return "source.rowid + 1"
-    starts = connection.execute(
-        f"SELECT {FILE}, min(rowid) FROM {relation} GROUP BY {FILE} ORDER BY {FILE}"
-    ).fetchall()
-    cases = " ".join(f"WHEN {file} THEN {start}" for file, start in starts)
-    return f"source.rowid + 1 - CASE source.{FILE} {cases} ELSE 0 END" if cases else "0"
 
 
 def _undeclared(name: str, kind: FieldType) -> TargetField:
@@ -153,6 +140,7 @@ def _table(
     columns.append(f"hash({', '.join([quote_text(basis), *rest])}) AS hash_high")
     columns.append(f"hash({', '.join([quote_text('low'), *reversed(rest), quote_text(basis)])})"
                    " AS hash_low")  # fmt: skip
+    columns += ["source_high", "source_low"]
     problems = [
         "CASE WHEN when_error IS NOT NULL THEN " + _problem(-1, "when_error", "NULL") + " END"
     ]
@@ -222,7 +210,7 @@ def build_inline(
     types = "".join(f", f{i} {SQL_TYPES[f.type]}" for i, f in enumerate(fields))
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {name} (row BIGINT, file INTEGER, ord VARCHAR, key VARCHAR"
-        f"{types}, hash_high UBIGINT, hash_low UBIGINT, "
+        f"{types}, hash_high UBIGINT, hash_low UBIGINT, source_high UBIGINT, source_low UBIGINT, "
         "problems STRUCT(field INTEGER, rule VARCHAR, value VARCHAR)[])"
     )
     for number, row in enumerate(rows, 1):
@@ -232,5 +220,7 @@ def build_inline(
             is_json = field.type is FieldType.JSON and value is not None
             values.append(json.dumps(value, ensure_ascii=False) if is_json else value)
         marks = ", ".join("?" for _ in values)
-        connection.execute(f"INSERT INTO {name} VALUES ({marks}, NULL, NULL, NULL)", values)
+        connection.execute(
+            f"INSERT INTO {name} VALUES ({marks}, NULL, NULL, NULL, NULL, NULL)", values
+        )
     return Desired(name, target, key_field, columns, (file,))

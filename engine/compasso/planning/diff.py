@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from compasso.mapping.quoting import quote_name, quote_text
-from compasso.model import CompassoError, FieldType, Json
+from compasso.model import FieldType, Json
 from compasso.planning.desired import Column, Desired
+from compasso.planning.selection import Selection
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -26,7 +26,8 @@ class Diff:
     The table has: operation, key, row, file, fields (JSON text, what to send), before (JSON
     text of the same fields), carry (JSON text of fields that an import must repeat), mask
     (which typed import columns are filled; bit i is the i-th of `typed`), by_call (the change
-    cannot travel by import), size (bytes of its line in an import file), row hashes.
+    cannot travel by import), size (bytes of its line in an import file), row hashes, and the
+    digest of the source row.
     """
 
     table: str
@@ -39,6 +40,7 @@ class Diff:
     unchanged: int
     kept: int  # records whose row is gone and that stay, under missing: keep
     held_back: int  # deletes that wait because a row could not be read
+    in_order: bool = False  # whether the table is in the order of the source already
 
 
 def duplicate_keys(
@@ -84,74 +86,79 @@ def diff(
     connection: DuckDBPyConnection,
     desired: Desired,
     table: str,
-    records: Path | None,
+    selected: Selection,
     *,
     missing: Missing,
     nulls: Nulls,
 ) -> Diff:
-    """Compare desired with cached records. `records` is a DuckDB file or None (no state yet)."""
-    attached = _attach(connection, records)
+    """Compare desired with cached records, of the rows that were selected."""
     target = desired.target
     retired = dict(target.retired or {}) if missing == "retire" else {}
     typed = tuple(c.field.name for c in desired.columns if c.field.import_typed)
-    changed = _upserts(desired, typed, nulls, attached)
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {changed}")
+    empty = selected.existing == 0
+    _pair(connection, desired, selected, empty=empty)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {_creates(desired, typed, empty)}")
     held_back = kept = 0
-    gone = f"{attached} AS s ANTI JOIN {desired.name} AS m ON m.key = s.key"
-    if missing == "keep":
-        kept = _count(connection, f"SELECT count(*) FROM {gone}")
-    elif _unknown_rows(connection, desired):
-        held_back = _count(connection, f"SELECT count(*) FROM {gone}")
-    elif missing == "delete":
-        connection.execute(
-            f"INSERT INTO {table} SELECT 'delete', s.key, NULL, NULL, '{{}}', s.fields, NULL, "
-            f"0, true, 0, NULL, NULL FROM {gone}"
-        )
-    else:
-        connection.execute(_retire(table, gone, retired))
+    if not empty:
+        connection.execute(f"INSERT INTO {table} {_updates(desired, typed, nulls)}")
+        if missing == "keep":
+            kept = _count(connection, f"SELECT count(*) FROM {_GONE}")
+        elif _unknown_rows(connection, desired):
+            held_back = _count(connection, f"SELECT count(*) FROM {_GONE}")
+        elif missing == "delete":
+            connection.execute(
+                f"INSERT INTO {table} SELECT 'delete', s.key, NULL, NULL, '{{}}', s.fields, NULL, "
+                f"0, true, 0, NULL, NULL, NULL, NULL FROM {_GONE}"
+            )
+        else:
+            connection.execute(_retire(table, retired))
     counts = dict(
         connection.execute(f"SELECT operation, count(*) FROM {table} GROUP BY ALL").fetchall()
     )
-    existing = _count(connection, f"SELECT count(*) FROM {attached}")
     valid = _count(connection, f"SELECT count(*) FROM {desired.name} WHERE problems IS NULL")
-    create = counts.get("create", 0)
+    create, update = counts.get("create", 0), counts.get("update", 0)
     retiring = _count(
         connection, f"SELECT count(*) FROM {table} WHERE operation='update' AND row IS NULL"
     )
-    update = counts.get("update", 0)
-    if records is not None:
-        connection.execute("DETACH cached")
     return Diff(
         table=table,
         desired=desired,
         typed=typed,
-        existing=existing,
+        existing=selected.existing,
         create=create,
         update=update,
         delete=counts.get("delete", 0),
-        unchanged=valid - create - (update - retiring),
+        unchanged=selected.matched + valid - create - (update - retiring),
         kept=kept,
         held_back=held_back,
+        in_order=empty,
     )
 
 
-def _attach(connection: DuckDBPyConnection, records: Path | None) -> str:
-    import duckdb
+_GONE = "known AS s SEMI JOIN (SELECT q FROM pairs WHERE r IS NULL) AS p ON p.q = s.q"
 
-    if records is None:
-        connection.execute(
-            "CREATE TEMP TABLE IF NOT EXISTS no_records "
-            "(key VARCHAR, hash_high UBIGINT, hash_low UBIGINT, fields VARCHAR)"
-        )
-        return "no_records"
-    try:
-        connection.execute(f"ATTACH {quote_text(str(records))} AS cached (READ_ONLY)")
-    except duckdb.Error as error:
-        raise CompassoError.say(
-            "the state is in use by another command, or damaged: " + str(error).splitlines()[0],
-            "try again when that command has ended",
-        ) from error
-    return "cached.records"
+
+def _pair(
+    connection: DuckDBPyConnection, desired: Desired, selected: Selection, *, empty: bool
+) -> None:
+    """Make `pairs`: which desired row (r) differs from which cached record (q).
+
+    A row without a record is new, a record without a row is gone. Rows and records that are
+    equal by their hashes are left out, so that only what differs is ever read in full.
+    """
+    if empty:
+        return
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE pairs AS SELECT m.rowid AS r, s.rowid AS q "
+        f"FROM {desired.name} AS m FULL OUTER JOIN {selected.records} AS s ON s.key = m.key "
+        "WHERE m.rowid IS NULL OR (m.problems IS NULL AND (s.rowid IS NULL "
+        "OR s.hash_high IS DISTINCT FROM m.hash_high OR s.hash_low IS DISTINCT FROM m.hash_low "
+        "OR m.hash_high IS NULL))"
+    )
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE known AS SELECT rowid AS q, key, fields FROM "
+        f"{selected.records} WHERE rowid IN (SELECT q FROM pairs WHERE q IS NOT NULL)"
+    )
 
 
 def _unknown_rows(connection: DuckDBPyConnection, desired: Desired) -> bool:
@@ -185,28 +192,51 @@ def _cached(column: Column) -> str:
 def _as_json(column: Column) -> str:
     if column.field.type is FieldType.JSON:
         return f"m.{column.sql}"
+    if column.field.type in {FieldType.INTEGER, FieldType.BOOLEAN}:
+        return f"m.{column.sql}::VARCHAR"
     return f"to_json(m.{column.sql})::VARCHAR"
 
 
-def _upserts(desired: Desired, typed: Sequence[str], nulls: Nulls, attached: str) -> str:
-    """The SELECT of creates and updates: join by key, keep what differs, field by field."""
+_DIGESTS = "m.hash_high AS row_hash_high, m.hash_low AS row_hash_low, m.source_high, m.source_low"
+
+
+def _creates(desired: Desired, typed: Sequence[str], empty: bool) -> str:
+    """The SELECT of records that the state does not have."""
+    pairs, masks, calls, sizes = [], ["0"], ["false"], ["strlen(m.key) + 1"]
+    for column in desired.columns:
+        name = quote_text(f"{json.dumps(column.field.name, ensure_ascii=False)}:")
+        there = f"m.{column.sql} IS NOT NULL"
+        pairs.append(f"CASE WHEN {there} THEN {name} || {_as_json(column)} END")
+        if column.field.name in typed:
+            masks.append(f"CASE WHEN {there} THEN {1 << typed.index(column.field.name)} ELSE 0 END")
+        calls.append(f"({there} AND {_only_by_call(column)})")
+        sizes.append(f"CASE WHEN {there} THEN {_size(column)} ELSE 0 END")
+    fields = f"'{{' || concat_ws(',', {', '.join(pairs)}) || '}}'" if pairs else "'{}'"
+    new = "" if empty else "SEMI JOIN (SELECT r FROM pairs WHERE q IS NULL) AS p ON p.r = m.rowid "
+    return (
+        f"SELECT 'create' AS operation, m.key, m.row, m.file, {fields} AS fields, "
+        f"'{{}}' AS before, {_carry(desired)} AS carry, ({' + '.join(masks)})::UBIGINT AS mask, "
+        f"({' OR '.join(calls)}) AS by_call, ({' + '.join(sizes)})::BIGINT AS size, {_DIGESTS} "
+        f"FROM {desired.name} AS m {new}WHERE m.problems IS NULL"
+    )
+
+
+def _updates(desired: Desired, typed: Sequence[str], nulls: Nulls) -> str:
+    """The SELECT of records that differ from the state, field by field."""
     entries = ", ".join(_entry(column, typed, nulls) for column in desired.columns)
     joined = "'{{' || array_to_string(list_transform(diffs, lambda d: d.n || d.{0}), ',') || '}}'"
     return (
-        "SELECT CASE WHEN fresh THEN 'create' ELSE 'update' END AS operation, key, row, file, "
+        "SELECT 'update' AS operation, key, row, file, "
         f"{joined.format('a')} AS fields, {joined.format('b')} AS before, carry, "
-        "coalesce(list_sum(list_transform(diffs, lambda d: d.bit)), 0)::UBIGINT AS mask, "
-        "coalesce(list_bool_or(list_transform(diffs, lambda d: d.by_call)), false) AS by_call, "
-        "(key_size + coalesce(list_sum(list_transform(diffs, lambda d: d.size)), 0))::BIGINT "
-        "AS size, "
-        "hash_high AS row_hash_high, hash_low AS row_hash_low FROM ("
-        "SELECT s.key IS NULL AS fresh, m.key, m.row, m.file, m.hash_high, m.hash_low, "
+        "list_sum(list_transform(diffs, lambda d: d.bit))::UBIGINT AS mask, "
+        "list_bool_or(list_transform(diffs, lambda d: d.by_call)) AS by_call, "
+        "(key_size + list_sum(list_transform(diffs, lambda d: d.size)))::BIGINT AS size, "
+        "row_hash_high, row_hash_low, source_high, source_low FROM ("
+        f"SELECT m.key, m.row, m.file, {_DIGESTS}, "
         f"{_carry(desired)} AS carry, strlen(m.key) + 1 AS key_size, "
         f"list_filter([{entries}], lambda d: d IS NOT NULL) AS diffs "
-        f"FROM {desired.name} AS m LEFT JOIN {attached} AS s ON s.key = m.key "
-        "WHERE m.problems IS NULL AND (s.key IS NULL OR s.hash_high IS DISTINCT FROM m.hash_high "
-        "OR s.hash_low IS DISTINCT FROM m.hash_low OR m.hash_high IS NULL)"
-        ") WHERE fresh OR len(diffs) > 0"
+        f"FROM pairs JOIN {desired.name} AS m ON m.rowid = pairs.r JOIN known AS s ON s.q = pairs.q"
+        ") WHERE len(diffs) > 0"
     )
 
 
@@ -221,8 +251,7 @@ def _entry(column: Column, typed: Sequence[str], nulls: Nulls) -> str:
         differs = f"{new} IS NOT NULL AND {differs}"
     bit = 1 << typed.index(column.field.name) if column.field.name in typed else 0
     return (
-        f"CASE WHEN CASE WHEN s.key IS NULL THEN {new} IS NOT NULL ELSE {differs} END "
-        f"THEN {{'n': {name}, 'a': coalesce({after}, 'null'), "
+        f"CASE WHEN {differs} THEN {{'n': {name}, 'a': coalesce({after}, 'null'), "
         f"'b': coalesce(json_extract(s.fields, {path})::VARCHAR, 'null'), "
         f"'bit': {bit}::UBIGINT, 'by_call': {_only_by_call(column)}, "
         f"'size': {_size(column)}}} END"
@@ -270,7 +299,7 @@ def _carry(desired: Desired) -> str:
     return f"json_object({pairs})::VARCHAR"
 
 
-def _retire(table: str, gone: str, retired: Mapping[str, Json]) -> str:
+def _retire(table: str, retired: Mapping[str, Json]) -> str:
     """Updates that put records out of sight whose rows are gone, unless they are already."""
     fields = json.dumps(retired, separators=(",", ":"))
     differs = " OR ".join(
@@ -285,8 +314,8 @@ def _retire(table: str, gone: str, retired: Mapping[str, Json]) -> str:
     return (
         f"INSERT INTO {table} SELECT 'update', s.key, NULL, NULL, {quote_text(fields)}, "
         # By call: an import would have to repeat fields that no row gives any more.
-        f"json_object({before})::VARCHAR, NULL, 0, true, 0, NULL, NULL "
-        f"FROM {gone} WHERE {differs}"
+        f"json_object({before})::VARCHAR, NULL, 0, true, 0, NULL, NULL, NULL, NULL "
+        f"FROM {_GONE} WHERE {differs}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -37,6 +38,15 @@ from compasso.planning.masking import mask
 from compasso.planning.planfile import Plan, open_plan, write_plan
 from compasso.planning.resolve import compile_sync, field_bodies, resolve_target
 from compasso.planning.routing import choose_routes, make_batches
+from compasso.planning.selection import (
+    Selection,
+    basis_of,
+    detach,
+    drop_rows,
+    select_inline,
+    select_rows,
+    widen,
+)
 from compasso.sources import open_source
 from compasso.spec import Project, Sync
 from compasso.state import State
@@ -50,7 +60,8 @@ CONTACT_FIELDS = "contact-fields"  # the name of the sync that the kind contact-
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """How to plan. `memory` is DuckDB's limit ("2GB"); `override_guards` names syncs."""
+    """How to plan. `memory` is DuckDB's limit ("2GB"; default: a quarter of the machine, at most
+    1 GB); `override_guards` names syncs."""
 
     reveal: bool = False
     samples: int = 3
@@ -89,13 +100,12 @@ def _engine(folder: Path, memory: str | None) -> Iterator[DuckDBPyConnection]:
     try:
         connection.execute(f"SET temp_directory = {quote_text(str(folder / 'spill'))}")
         connection.execute("SET enable_progress_bar = false")
-        if memory:
-            try:
-                connection.execute(f"SET memory_limit = {quote_text(memory)}")
-            except duckdb.Error as error:
-                raise CompassoError.say(
-                    f"{memory!r} is not an amount of memory", "write it like 2GB"
-                ) from error
+        try:
+            connection.execute(f"SET memory_limit = {quote_text(memory or _default_memory())}")
+        except duckdb.Error as error:
+            raise CompassoError.say(
+                f"{memory!r} is not an amount of memory", "write it like 2GB"
+            ) from error
         yield connection
     except duckdb.OutOfMemoryException as error:
         raise CompassoError.say(
@@ -106,6 +116,12 @@ def _engine(folder: Path, memory: str | None) -> Iterator[DuckDBPyConnection]:
         raise CompassoError.say(f"planning failed in the engine: {first}") from error
     finally:
         connection.close()
+
+
+def _default_memory() -> str:
+    """A quarter of the machine, but no more than 1 GB: more hardly helps, the rest spills."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"{min(1000, machine // 4_000_000)}MB"
 
 
 class _Builder:
@@ -128,6 +144,7 @@ class _Builder:
         self.sources: dict[str, str] = {}
         self.types: dict[str, dict[str, FieldType]] = {}
         self.tables: list[str] = []
+        self.bases: dict[str, str] = {}
         self.batches = 0
         self.changes = 0
 
@@ -135,6 +152,10 @@ class _Builder:
         self.connection.execute(
             "CREATE TEMP TABLE rejects (sync VARCHAR, file VARCHAR, row BIGINT, field VARCHAR, "
             "rule VARCHAR, value VARCHAR)"
+        )
+        self.connection.execute(
+            "CREATE TEMP TABLE digests (sync VARCHAR, key VARCHAR, source_high UBIGINT, "
+            "source_low UBIGINT, basis VARCHAR)"
         )
         if self.project.contact_fields and self._wanted(CONTACT_FIELDS):
             self._plan_contact_fields()
@@ -146,6 +167,7 @@ class _Builder:
         self._write_changes()
         self._write_batches()
         self._write_rejects()
+        self._copy("SELECT * FROM digests ORDER BY rowid", "digests.parquet")
         return self._manifest()
 
     def _wanted(self, name: str) -> bool:
@@ -163,8 +185,9 @@ class _Builder:
         desired = build_inline(
             self.connection, "desired_0", target, "id", rows, "the contact-fields specs"
         )
-        records = self.state.records_file(CONTACT_FIELDS)
-        found = diff(self.connection, desired, "changes_0", records, missing="keep", nulls="omit")
+        selected = select_inline(self.connection, self.state, CONTACT_FIELDS)
+        found = diff(self.connection, desired, "changes_0", selected, missing="keep", nulls="omit")
+        detach(self.connection)
         warnings = []
         if found.update:
             changed = self.connection.execute(
@@ -198,13 +221,22 @@ class _Builder:
                     hint=f"the source has: {', '.join(source.columns)}",
                 )
             )
-        desired = build_desired(
-            self.connection, f"desired_{number}", target, key_field, source, mapping, sync.order_by
+        basis = basis_of(sync, self.project, target, source)
+        selected = select_rows(
+            self.connection, f"rows_{number}", sync, source, mapping, self.state, basis
         )
+        arguments = (f"desired_{number}", target, key_field, source, mapping, sync.order_by)
+        desired = build_desired(self.connection, *arguments, selected)
+        wider = widen(self.connection, selected, source, desired.name)
+        if wider is not None:
+            selected = wider
+            desired = build_desired(self.connection, *arguments, selected)
+        drop_rows(self.connection, selected)
         rejected = count_rejects(self.connection, desired)
         collect_rejects(self.connection, sync.name, desired)
         self._name_rules(sync.name, desired, [m.name for m in mapping.fields])
-        total = self._count(f"SELECT count(*) FROM {desired.name}") + len(desired.unreadable)
+        looked_at = self._count(f"SELECT count(*) FROM {desired.name}") + len(desired.unreadable)
+        total = looked_at + selected.matched
         rejects = self._rejects(sync.name)
         check_rejects(sync, desired, rejected, total, rejects)
         gave_way, doubled = duplicate_keys(self.connection, desired, sync.duplicates, sync.order_by)
@@ -214,10 +246,12 @@ class _Builder:
             self.connection,
             desired,
             f"changes_{number}",
-            self.state.records_file(sync.name),
+            selected,
             missing=sync.missing,
             nulls=sync.nulls,
         )
+        self._keep_digests(sync.name, found, selected)
+        detach(self.connection)
         warnings = _warnings(found, gave_way, sync)
         overridden = sync.name in self.options.override_guards
         guards = check_guards(sync, found, self._retired(found), overridden=overridden)
@@ -225,6 +259,17 @@ class _Builder:
             sync.name, sync.owner, sync.source.location, found, sync.priority, sync.route,
             warnings, rejected, rejects, guards,
         )  # fmt: skip
+
+    def _keep_digests(self, name: str, found: Diff, selected: Selection) -> None:
+        """Note the digests of rows that were mapped and turned out to change nothing."""
+        if selected.existing:
+            same = (
+                f"SELECT {quote_text(name)} AS sync, m.key, m.source_high, m.source_low, "
+                f"{quote_text(selected.basis)} AS basis FROM {found.desired.name} AS m "
+                f"ANTI JOIN {found.table} AS c ON c.key = m.key WHERE m.problems IS NULL"
+            )
+            self.connection.execute(f"INSERT INTO digests {same}")
+        self.bases[name] = selected.basis
 
     def _retired(self, found: Diff) -> int:
         return self._count(
@@ -307,14 +352,17 @@ class _Builder:
             selects.append(
                 f"SELECT rowid + {first} AS change_id, {quote_text(plan.name)} AS sync, operation, "
                 "key, fields, before, carry, row AS source_row, file AS source_file, "
-                f"(CASE {batch} END)::INTEGER AS batch_id, row_hash_high, row_hash_low FROM {table}"
+                f"(CASE {batch} END)::INTEGER AS batch_id, row_hash_high, row_hash_low, "
+                f"source_high, source_low, {quote_text(self.bases.get(plan.name, ''))} AS basis "
+                f"FROM {table}"
             )
         empty = (
             "SELECT NULL::BIGINT AS change_id, NULL::VARCHAR AS sync, NULL::VARCHAR AS operation, "
             "NULL::VARCHAR AS key, NULL::VARCHAR AS fields, NULL::VARCHAR AS before, "
             "NULL::VARCHAR AS carry, NULL::BIGINT AS source_row, NULL::INTEGER AS source_file, "
             "NULL::INTEGER AS batch_id, NULL::UBIGINT AS row_hash_high, "
-            "NULL::UBIGINT AS row_hash_low WHERE false"
+            "NULL::UBIGINT AS row_hash_low, NULL::UBIGINT AS source_high, "
+            "NULL::UBIGINT AS source_low, NULL::VARCHAR AS basis WHERE false"
         )
         union = " UNION ALL ".join(selects) or empty
         self._copy(union, "changes.parquet")

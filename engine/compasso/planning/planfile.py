@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 FORMAT_VERSION = "1.0"
-TABLES = ("changes.parquet", "requests.parquet", "rejects.parquet")
+TABLES = ("changes.parquet", "requests.parquet", "rejects.parquet", "digests.parquet")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest time a zip can hold: the file keeps no time at all
 
 
@@ -133,6 +133,11 @@ class Plan:
     def rejects_file(self) -> Path:
         """The Parquet file with all rejects, as long as the plan is open."""
         return self._folder / "rejects.parquet"
+
+    @property
+    def digests_file(self) -> Path:
+        """The Parquet file with the digests of rows that change nothing (see `selection`)."""
+        return self._folder / "digests.parquet"
 
     @property
     def syncs(self) -> tuple[str, ...]:

@@ -65,11 +65,11 @@ def choose_routes(
         )
         for key in ordered
     ]
-    _mark(connection, found.table, result)
+    _mark(connection, found, result)
     return result
 
 
-def _mark(connection: DuckDBPyConnection, table: str, groups: Sequence[Group]) -> None:
+def _mark(connection: DuckDBPyConnection, found: Diff, groups: Sequence[Group]) -> None:
     """Give each change its group and, for imports, the number of the file it goes into."""
     cases = []
     for number, group in enumerate(groups):
@@ -81,12 +81,25 @@ def _mark(connection: DuckDBPyConnection, table: str, groups: Sequence[Group]) -
         if group.route is Route.CALL:
             test = "=" if group.operation is Operation.DELETE else "<>"
             cases.append(f"WHEN operation {test} 'delete' THEN {number}")
+    # From here on a change's place in the table is its place in the plan.
+    if len(groups) < 2 and found.in_order:
+        connection.execute(f"ALTER TABLE {found.table} ADD COLUMN grp INTEGER DEFAULT 0")
+        return
     grp = f"CASE {' '.join(cases)} END" if cases else "0"
-    # Sorted once; from here on a change's place in the table is its place in the plan.
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT *, {grp} AS grp FROM {table} "
-        "ORDER BY grp, file, row, key"
-    )
+    draft = f"{found.table}_draft"
+    connection.execute(f"ALTER TABLE {found.table} RENAME TO {draft}")
+    marked = f"SELECT *, ({grp})::INTEGER AS grp FROM {draft}"
+    if not found.in_order:
+        connection.execute(
+            f"CREATE TEMP TABLE {found.table} AS {marked} ORDER BY grp, file, row, key"
+        )
+    else:  # one pass for each group is cheaper than a sort, and keeps the order
+        connection.execute(f"CREATE TEMP TABLE {found.table} AS {marked} LIMIT 0")
+        for number in range(len(groups)):
+            connection.execute(
+                f"INSERT INTO {found.table} SELECT * FROM ({marked}) WHERE grp = {number}"
+            )
+    connection.execute(f"DROP TABLE {draft}")
 
 
 def _part(groups: Sequence[Group]) -> str:
@@ -120,6 +133,11 @@ def make_batches(
         "GROUP BY ALL ORDER BY grp, part"
     ).fetchall()
     batches: list[Batch] = []
+    columns = {
+        number: _columns(connection, found, number, group)
+        for number, group in enumerate(groups)
+        if group.route is Route.IMPORT
+    }
     change = first_change
     for grp, _, count, size, creates in rows:
         group = groups[grp]
@@ -137,7 +155,7 @@ def make_batches(
                 priority=priority,
                 first=change,
                 last=change + count - 1,
-                columns=_columns(connection, found, grp, group) if by_import else (),
+                columns=columns.get(grp, ()),
                 size_bytes=size if by_import else 0,
                 requests=IMPORT_REQUESTS if by_import else count,
                 reason=_reason(found, group, count),

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # The column that a relation has beside the source's own: the number of the file within the
 # source, from 0.
 FILE = "__file"
+# The number of the row within its file, from 1, where reading gives it for nothing.
+ROW = "__row"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,8 @@ class UnreadableRow:
 class Source:
     """A source, ready to be queried.
 
-    `relation` is a SELECT with the columns and FILE, in the order of the source. `columns` maps names to DuckDB
-    types. `files` are the file names that FILE counts, relative to the project. `fingerprint`
+    `relation` is a SELECT with the columns and FILE, in the order of the source. `columns`
+    maps names to DuckDB types. `files` are the file names that FILE counts, relative to the project. `fingerprint`
     changes when the source may have changed. `unreadable` lists what was skipped; it is
     complete only after the whole relation was read.
     """
@@ -41,6 +43,8 @@ class Source:
     files: tuple[str, ...]
     fingerprint: str
     unreadable: Callable[[], list[UnreadableRow]]
+    # Whether the relation has the column ROW. If not, a row's number is its place in it.
+    numbered: bool = False
     # Whether an unreadable line leaves an empty row in the relation (its number is the line's).
     keeps_unreadable: bool = False
 

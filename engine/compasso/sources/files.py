@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from compasso.mapping.quoting import quote_name, quote_text
 from compasso.model import CompassoError, Diagnostic, Position
-from compasso.sources.base import FILE, Source, UnreadableRow
+from compasso.sources.base import FILE, ROW, Source, UnreadableRow
 
 __all__ = [
     "describe",
@@ -95,8 +95,12 @@ def typed_files(
     root: Path,
     scan: Callable[[str], str],
     unreadable: Callable[[], list[UnreadableRow]] | None = None,
+    row: str | None = None,
 ) -> Source:
-    """A source of files that know their own types. `scan` makes the FROM of one file."""
+    """A source of files that know their own types. `scan` makes the FROM of one file.
+
+    `row` is the column that the scan adds for a row's number from 0, if it can.
+    """
     import duckdb
 
     paths = find_files(spec, root)
@@ -104,13 +108,20 @@ def typed_files(
     parts = []
     for index, (path, name) in enumerate(zip(paths, names, strict=True)):
         try:
-            select = f"SELECT * FROM {scan(quote_text(str(path)))}"
+            rest = f"* EXCLUDE ({row}), {row} + 1 AS {ROW}" if row else "*"
+            select = f"SELECT {rest} FROM {scan(quote_text(str(path)))}"
             describe(connection, select)
         except duckdb.Error as error:
             raise file_error(name, error) from error
         parts.append(numbered(select, index))
     relation = " UNION ALL BY NAME ".join(parts)
-    columns = {k: v for k, v in describe(connection, relation).items() if k != FILE}
+    columns = {k: v for k, v in describe(connection, relation).items() if k not in {FILE, ROW}}
     return Source(
-        relation, columns, names, fingerprint(paths), unreadable or list, unreadable is not None
+        relation,
+        columns,
+        names,
+        fingerprint(paths),
+        unreadable or list,
+        numbered=row is not None,
+        keeps_unreadable=unreadable is not None,
     )

@@ -16,4 +16,10 @@ if TYPE_CHECKING:
 
 def read(connection: DuckDBPyConnection, spec: SourceSpec, root: Path) -> Source:
     """A Parquet source. Raises CompassoError when a file is missing or is not Parquet."""
-    return typed_files(connection, spec, root, lambda path: f"read_parquet({path})")
+    return typed_files(
+        connection,
+        spec,
+        root,
+        lambda path: f"read_parquet({path}, file_row_number=true)",
+        row="file_row_number",
+    )

@@ -40,7 +40,8 @@ class Commit:
     """The outcome of some changes of one sync, all of one plan.
 
     The changes are those with first <= change_id <= last (of these only `only`, if given) in
-    the Parquet file `changes`. All were applied, except the keys of `failures`, whose values
+    the Parquet file `changes`, which also holds, for each, the digest of its source row and what
+    that digest stands for (its basis). All were applied, except the keys of `failures`, whose values
     are the API's reasons.
     """
 
@@ -71,6 +72,9 @@ class State(Protocol):
     def last_plan(self, sync: str) -> str | None:
         """The plan that changed this sync's records last."""
 
+    def digest_basis(self, sync: str) -> str | None:
+        """What the digests of source rows in the records stand for."""
+
     def records_file(self, sync: str) -> Path | None:
         """A DuckDB file with the table `records`, to be attached read-only; None if empty."""
 
@@ -80,8 +84,11 @@ class State(Protocol):
     def commit(self, commit: Commit) -> None:
         """Record what was applied, at once or not at all. To do it twice changes nothing more."""
 
-    def complete(self, sync: str, at: datetime) -> None:
-        """Note that a plan of this sync was applied to its end."""
+    def complete(self, sync: str, at: datetime, digests: Path | None = None) -> None:
+        """Note that a plan of this sync was applied to its end.
+
+        `digests` is a Parquet file with the digests of source rows that changed nothing.
+        """
 
     def last_completed(self, sync: str) -> datetime | None:
         """When a plan of this sync was last applied to its end."""

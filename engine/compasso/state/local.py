@@ -21,13 +21,14 @@ from compasso.state.base import Commit, Failure, Record, State
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-FORMAT = 1
+FORMAT = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name VARCHAR PRIMARY KEY, value VARCHAR);
 CREATE TABLE IF NOT EXISTS records (
   key VARCHAR NOT NULL, hash_high UBIGINT, hash_low UBIGINT, fields VARCHAR NOT NULL,
-  applied_at TIMESTAMP NOT NULL, run_id VARCHAR NOT NULL);
+  applied_at TIMESTAMP NOT NULL, run_id VARCHAR NOT NULL,
+  source_high UBIGINT, source_low UBIGINT);
 CREATE TABLE IF NOT EXISTS failures (
   key VARCHAR PRIMARY KEY, operation VARCHAR, reason VARCHAR, tries INTEGER,
   plan_id VARCHAR, tried_at TIMESTAMP);
@@ -35,12 +36,13 @@ CREATE TABLE IF NOT EXISTS failures (
 
 _MERGE = """
 CREATE OR REPLACE TEMP TABLE merged AS
-SELECT a.key, a.row_hash_high, a.row_hash_low, a.operation,
+SELECT a.key, a.row_hash_high, a.row_hash_low, a.operation, a.source_high, a.source_low,
   CASE WHEN r.key IS NULL THEN a.fields
        ELSE json_merge_patch(r.fields::JSON, a.fields::JSON)::VARCHAR END AS fields
 FROM applied a LEFT JOIN records r ON r.key = a.key;
 DELETE FROM records WHERE key IN (SELECT key FROM applied);
-INSERT INTO records SELECT key, row_hash_high, row_hash_low, fields, $at, $run
+INSERT INTO records SELECT key, row_hash_high, row_hash_low, fields, $at, $run,
+  source_high, source_low
 FROM merged WHERE operation <> 'delete';
 DELETE FROM failures WHERE key IN (SELECT key FROM applied);
 """
@@ -92,6 +94,9 @@ class LocalState:
 
     def last_plan(self, sync: str) -> str | None:
         return self._meta(sync, "last_plan")
+
+    def digest_basis(self, sync: str) -> str | None:
+        return self._meta(sync, "digest_basis")
 
     def last_completed(self, sync: str) -> datetime | None:
         text = self._meta(sync, "completed_at")
@@ -153,6 +158,8 @@ class LocalState:
         with self._open(commit.sync) as connection:
             connection.begin()
             self._select_changes(connection, commit)
+            basis = connection.execute("SELECT any_value(basis) FROM committed").fetchone()
+            self._rebase(connection, basis[0] if basis else None)
             connection.execute(
                 "CREATE OR REPLACE TEMP TABLE applied AS SELECT * FROM committed "
                 "WHERE change_id NOT IN (SELECT change_id FROM failed)"
@@ -177,9 +184,33 @@ class LocalState:
                 self._put(connection, "last_plan", commit.plan_id)
             connection.commit()
 
-    def complete(self, sync: str, at: datetime) -> None:
+    def complete(self, sync: str, at: datetime, digests: Path | None = None) -> None:
         with self._open(sync) as connection:
+            connection.begin()
+            if digests is not None:
+                self._adopt(connection, sync, digests)
             self._put(connection, "completed_at", at.isoformat())
+            connection.commit()
+
+    def _adopt(self, connection: DuckDBPyConnection, sync: str, digests: Path) -> None:
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE adopted AS SELECT key, source_high, source_low, basis "
+            "FROM read_parquet($file) WHERE sync = $sync",
+            {"file": str(digests), "sync": sync},
+        )
+        basis = connection.execute("SELECT any_value(basis) FROM adopted").fetchone()
+        self._rebase(connection, basis[0] if basis else None)
+        connection.execute(
+            "UPDATE records SET source_high = a.source_high, source_low = a.source_low "
+            "FROM adopted AS a WHERE a.key = records.key"
+        )
+
+    def _rebase(self, connection: DuckDBPyConnection, basis: str | None) -> None:
+        """Digests that stand for something else than `basis` say nothing any more."""
+        if basis is None or basis == self._get(connection, "digest_basis"):
+            return
+        connection.execute("UPDATE records SET source_high = NULL, source_low = NULL")
+        self._put(connection, "digest_basis", basis)
 
     @contextmanager
     def lock(self, syncs: Sequence[str], command: str) -> Iterator[None]:
@@ -295,8 +326,8 @@ class LocalState:
                 names["only"] = sorted(commit.only)
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE committed AS "
-            "SELECT change_id, operation, key, fields, row_hash_high, row_hash_low "
-            "FROM read_parquet($file) WHERE sync = $sync AND change_id BETWEEN $first AND $last "
+            "SELECT change_id, operation, key, fields, row_hash_high, row_hash_low, source_high, "
+            "source_low, basis FROM read_parquet($file) WHERE sync = $sync AND change_id BETWEEN $first AND $last "
             + only,
             names,
         )

@@ -1,0 +1,302 @@
+"""Which rows of a source a plan must look at: those that the state does not know as they are.
+
+The state keeps, beside each record, a 128-bit digest of the source row that made it. A row
+whose digest is there gives the same record as before, so it is neither mapped nor checked
+again: that is what makes a plan of ten million rows take little longer than reading them. A
+digest counts only under the same mapping, target, variables and engine (the `basis`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from compasso import __version__
+from compasso.mapping import CompiledMapping
+from compasso.mapping.quoting import quote_name, quote_text
+from compasso.model import CompassoError
+from compasso.sources import Source
+from compasso.sources.base import FILE, ROW
+from compasso.spec import Project, Sync
+from compasso.state import State
+from compasso.targets import Target
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+# Looking at more than this share of the rows one by one costs more than looking at all.
+_MOST = 0.3
+NO_RECORDS = "no_records"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The rows to map, as a table `rows` with the source's columns, FILE and ROW.
+
+    `records` is the relation of cached records that those rows may concern: all of them, or
+    those whose source row is not there any more as it was. `matched` rows were not selected,
+    since the state knows them. `total` counts the rows of the source.
+    """
+
+    rows: str
+    digest: tuple[str, str]  # SQL of the two halves, over the alias `source`
+    basis: str
+    records: str
+    existing: int
+    total: int
+    matched: int = 0
+    partial: bool = False  # whether matched rows were left out
+
+
+def basis_of(sync: Sync, project: Project, target: Target, source: Source) -> str:
+    """What a source row's digest stands for: all that decides what the row becomes."""
+    import duckdb
+
+    parts = [
+        __version__,
+        duckdb.__version__,  # its hash may change from one version to the next
+        sync.target,
+        sync.key,
+        sync.when,
+        sync.order_by,
+        {name: repr(spec) for name, spec in sync.fields.items()},
+        {name: target.fields[name].schema for name in sync.fields if name in target.fields},
+        project.variables,
+        dict(source.columns),
+    ]
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def select_rows(
+    connection: DuckDBPyConnection,
+    name: str,
+    sync: Sync,
+    source: Source,
+    mapping: CompiledMapping,
+    state: State,
+    basis: str,
+) -> Selection:
+    """Read the source and leave out the rows that the state knows. Makes the table `name`."""
+    records = _attach(connection, state, sync.name)
+    existing = _count(connection, f"SELECT count(*) FROM {records}")
+    digest = _digest(sync, source, mapping)
+    known = existing > 0 and state.digest_basis(sync.name) == basis
+    whole = Selection(name, digest, basis, records, existing, 0)
+    found = _partial(connection, whole, source, mapping) if known else None
+    return found or _whole(connection, whole, source)
+
+
+def select_all(
+    connection: DuckDBPyConnection, name: str, sync: Sync, source: Source, mapping: CompiledMapping
+) -> Selection:
+    """Every row of the source, whatever the state knows."""
+    found = Selection(name, _digest(sync, source, mapping), "", NO_RECORDS, 0, 0)
+    return _whole(connection, found, source)
+
+
+def select_inline(connection: DuckDBPyConnection, state: State, name: str) -> Selection:
+    """The cached records of a sync whose desired records stand in specs."""
+    records = _attach(connection, state, name)
+    existing = _count(connection, f"SELECT count(*) FROM {records}")
+    return Selection("", ("", ""), "", records, existing, 0)
+
+
+def widen(
+    connection: DuckDBPyConnection, found: Selection, source: Source, keys: str
+) -> Selection | None:
+    """Add the known rows that have the key of a selected row; None if there are none.
+
+    `keys` is a relation with the column `key`: which of two rows counts is decided later, and
+    for that both are needed.
+    """
+    if not found.partial:
+        return None
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE clashes AS SELECT s.* FROM cached.records AS s SEMI JOIN "
+        f"(SELECT key FROM {keys} ANTI JOIN {found.records} USING (key)) USING (key)"
+    )
+    before = _count(connection, f"SELECT count(*) FROM {found.rows}")
+    if not _count(connection, "SELECT count(*) FROM clashes"):
+        return None
+    connection.execute(f"INSERT INTO {found.records} SELECT * FROM clashes")
+    wanted = "(SELECT source_high AS high, source_low AS low FROM clashes)"
+    _take(connection, found, source, wanted, f"INSERT INTO {found.rows}")
+    added = _count(connection, f"SELECT count(*) FROM {found.rows}") - before
+    return replace(found, matched=found.matched - added)
+
+
+def _attach(connection: DuckDBPyConnection, state: State, sync: str) -> str:
+    import duckdb
+
+    file = state.records_file(sync)
+    connection.execute(
+        f"CREATE TEMP TABLE IF NOT EXISTS {NO_RECORDS} (key VARCHAR, hash_high UBIGINT, "
+        "hash_low UBIGINT, fields VARCHAR, source_high UBIGINT, source_low UBIGINT)"
+    )
+    if file is None:
+        return NO_RECORDS
+    try:
+        connection.execute(f"ATTACH {quote_text(str(file))} AS cached (READ_ONLY)")
+    except duckdb.Error as error:
+        raise CompassoError.say(
+            "the state is in use by another command, or damaged: " + str(error).splitlines()[0],
+            "try again when that command has ended",
+        ) from error
+    return "cached.records"
+
+
+def detach(connection: DuckDBPyConnection) -> None:
+    """Let go of the state's file."""
+    connection.execute("DETACH DATABASE IF EXISTS cached")
+
+
+def _digest(sync: Sync, source: Source, mapping: CompiledMapping) -> tuple[str, str]:
+    """Two hashes of the columns that matter, in opposite orders so as not to fail together."""
+    used = {column for field in mapping.fields for column in field.columns}
+    if sync.order_by:
+        used.add(sync.order_by.removesuffix(" desc").removesuffix(" asc"))
+    if not _filters_in_sql(mapping):
+        used = set(source.columns)
+    columns = [f"source.{quote_name(c)}" for c in source.columns if c in used] or ["0"]
+    return (
+        f"hash('high', {', '.join(columns)})",
+        f"hash('low', {', '.join(reversed(columns))})",
+    )
+
+
+def _filters_in_sql(mapping: CompiledMapping) -> bool:
+    """Whether `when` can be asked before Jinja's answers are there."""
+    texts = (mapping.when_sql or "") + (mapping.when_error_sql or "")
+    return not any(lookup.table in texts for lookup in mapping.lookups)
+
+
+def _whole(connection: DuckDBPyConnection, found: Selection, source: Source) -> Selection:
+    """All rows. They are read once, so that all that follows sees the same ones."""
+    draft = f"{found.rows}_read"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {draft} AS {source.relation}")
+    total = _count(connection, f"SELECT count(*) FROM {draft}")
+    # A view: the row's number is its place in the table, and costs nothing.
+    number = "" if source.numbered else f", {_place(connection, draft, source)} AS {ROW}"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP VIEW {found.rows} AS SELECT *{number} FROM {draft} AS source"
+    )
+    return replace(found, total=total)
+
+
+def _place(connection: DuckDBPyConnection, table: str, source: Source) -> str:
+    """The SQL of a row's number within its file, from 1, the header not counted."""
+    if len(source.files) == 1:
+        return "source.rowid + 1"
+    starts = connection.execute(
+        f"SELECT {FILE}, min(rowid) FROM {table} GROUP BY {FILE} ORDER BY {FILE}"
+    ).fetchall()
+    cases = " ".join(f"WHEN {file} THEN {start}" for file, start in starts)
+    return f"source.rowid + 1 - CASE source.{FILE} {cases} ELSE 0 END" if cases else "0"
+
+
+def _partial(
+    connection: DuckDBPyConnection, found: Selection, source: Source, mapping: CompiledMapping
+) -> Selection | None:
+    """Only rows that the state does not know; None when those are too many."""
+    high, low = found.digest
+    kept = "true"
+    if mapping.when_sql is not None and _filters_in_sql(mapping):
+        kept = f"coalesce({mapping.when_sql}, false)"
+        if mapping.when_error_sql is not None:
+            kept += f" OR {mapping.when_error_sql} IS NOT NULL"
+    place = [ROW] if source.numbered else []
+    place += [FILE] if len(source.files) > 1 else []
+    digests = f"{found.rows}_digests"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {digests} AS SELECT "
+        f"{''.join(p + ', ' for p in place)}CASE WHEN {kept} THEN {high} END AS high, "
+        f"CASE WHEN {kept} THEN {low} END AS low FROM ({source.relation}) AS source"
+    )
+    # A digest that is NULL (a row that `when` leaves out) never matches, and is not asked for.
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE odd AS SELECT d.rowid AS r, s.rowid AS q "
+        f"FROM {digests} AS d FULL OUTER JOIN {found.records} AS s "
+        "ON d.high = s.source_high AND d.low = s.source_low "
+        "WHERE (d.rowid IS NULL OR s.rowid IS NULL) AND (d.rowid IS NULL OR d.high IS NOT NULL)"
+    )
+    asked, total = _pair(connection, f"SELECT count(high), count(*) FROM {digests}")
+    fresh, gone = _pair(connection, "SELECT count(r), count(q) FROM odd")
+    matched = asked - fresh
+    if fresh > _MOST * asked:
+        connection.execute(f"DROP TABLE {digests}")
+        return None
+    doubled = matched - (found.existing - gone)
+    wanted = f"SELECT high, low FROM {digests} AS d SEMI JOIN odd ON odd.r = d.rowid"
+    if doubled:  # equal lines: they are looked at again, to be named or to give way
+        wanted += (
+            f" UNION ALL SELECT high, low FROM {digests} WHERE high IS NOT NULL "
+            "GROUP BY high, low HAVING count(*) > 1"
+        )
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS SELECT DISTINCT * FROM ({wanted})")
+    records = f"{found.rows}_records"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {records} AS SELECT * FROM {found.records} "
+        "WHERE rowid IN (SELECT q FROM odd WHERE q IS NOT NULL)"
+    )
+    if doubled:
+        connection.execute(
+            f"INSERT INTO {records} SELECT s.* FROM cached.records AS s SEMI JOIN wanted "
+            "ON s.source_high = wanted.high AND s.source_low = wanted.low"
+        )
+    made = replace(found, records=records, total=total, partial=True)
+    _take(connection, made, source, "wanted", f"CREATE OR REPLACE TEMP TABLE {found.rows} AS")
+    left = _count(connection, f"SELECT count(*) FROM {found.rows}")
+    return replace(made, matched=asked - left)
+
+
+def _take(
+    connection: DuckDBPyConnection, found: Selection, source: Source, wanted: str, into: str
+) -> None:
+    """Put the rows with the digests in `wanted` into the table of selected rows."""
+    high, low = found.digest
+    digests = f"{found.rows}_digests"
+    if source.numbered:
+        file = f", {FILE}" if len(source.files) > 1 else ""
+        connection.execute(
+            f"{into} SELECT source.* FROM ({source.relation}) AS source SEMI JOIN "
+            f"(SELECT {ROW}{file} FROM {digests} SEMI JOIN {wanted} USING (high, low)) "
+            f"USING ({ROW}{file})"
+        )
+        return
+    # Equal rows have equal digests, so which of them has which number does not matter.
+    nth = "row_number() OVER (PARTITION BY high, low) AS nth"
+    ordered = "row_number() OVER (PARTITION BY high, low ORDER BY rowid) AS nth"
+    place = _place(connection, digests, source)
+    own = f", {FILE} AS own" if len(source.files) > 1 else ""
+    match = "a.high = b.high AND a.low = b.low AND a.nth = b.nth"
+    exclude = "high, low, nth"
+    relation = f"SELECT *, {high} AS high, {low} AS low FROM ({source.relation}) AS source"
+    columns = f"a.* EXCLUDE ({exclude})"
+    if own:
+        columns = f"a.* EXCLUDE ({exclude}, {FILE}), b.own AS {FILE}"
+    connection.execute(
+        f"{into} SELECT {columns}, b.{ROW} FROM "
+        f"(SELECT *, {nth} FROM ({relation}) SEMI JOIN {wanted} USING (high, low)) AS a JOIN "
+        f"(SELECT high, low, {place} AS {ROW}{own}, {ordered} FROM {digests} AS source "
+        f"SEMI JOIN {wanted} USING (high, low)) AS b ON {match} ORDER BY b.{ROW}"
+    )
+
+
+def _pair(connection: DuckDBPyConnection, sql: str) -> tuple[int, int]:
+    row = connection.execute(sql).fetchone()
+    return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
+def _count(connection: DuckDBPyConnection, sql: str) -> int:
+    return _pair(connection, f"SELECT *, 0 FROM ({sql})")[0]
+
+
+def drop_rows(connection: DuckDBPyConnection, found: Selection) -> None:
+    """Give the memory of the rows back, as soon as they are mapped for good."""
+    kind = "TABLE" if found.partial else "VIEW"
+    connection.execute(f"DROP {kind} IF EXISTS {found.rows}")
+    for table in ("read", "digests"):
+        connection.execute(f"DROP TABLE IF EXISTS {found.rows}_{table}")
