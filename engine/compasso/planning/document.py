@@ -160,6 +160,13 @@ def sync_document(plan: SyncPlan, *, reveal: bool) -> dict[str, Any]:
     }
 
 
+def place_of(reject: Reject) -> str:
+    """Where a reject stands: by its row, or by its line when the line could not be read."""
+    if not reject.row:
+        return reject.file
+    return f"{reject.file} {'row' if reject.field else 'line'} {reject.row}"
+
+
 def _reject_document(reject: Reject, fields: Any, reveal: bool) -> dict[str, Any]:
     known = fields.get(reject.field)
     hidden = not reveal and known is not None and known.sensitive
@@ -167,7 +174,7 @@ def _reject_document(reject: Reject, fields: Any, reveal: bool) -> dict[str, Any
     if isinstance(value, str) and len(value) > 80:
         value = value[:77] + "..."
     return {
-        "location": f"{reject.file} row {reject.row}" if reject.row else reject.file,
+        "location": place_of(reject),
         "source_row": reject.row,
         "field": reject.field,
         "rule": reject.rule,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from compasso.model import CompassoError, Diagnostic
 from compasso.planning.desired import Desired, Reject
 from compasso.planning.diff import Diff
+from compasso.planning.document import place_of
 from compasso.planning.masking import mask
 from compasso.spec import Limit, Sync
 
@@ -50,7 +51,7 @@ def _reject_line(reject: Reject, desired: Desired) -> str:
     known = desired.target.fields.get(reject.field)
     value = mask(reject.value) if known is not None and known.sensitive else reject.value
     shown = "" if value is None else f" ({str(value)[:60]!r})"
-    return f"{reject.file} row {reject.row}: {reject.field} {reject.rule}{shown}"
+    return f"{place_of(reject)}: {reject.field} {reject.rule}{shown}".replace(":  ", ": ")
 
 
 def check_guards(sync: Sync, found: Diff, retired: int, *, overridden: bool) -> list[str]:

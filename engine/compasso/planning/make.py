@@ -212,15 +212,6 @@ class _Builder:
             ) from error
         self.sources[sync.name] = source.fingerprint
         mapping = compile_sync(sync, self.project, target, dict(source.columns))
-        if sync.order_by and _column_of(sync.order_by) not in source.columns:
-            raise CompassoError(
-                Diagnostic(
-                    message=f"order_by names the column {_column_of(sync.order_by)}, "
-                    "which the source does not have",
-                    position=sync.position("order_by"),
-                    hint=f"the source has: {', '.join(source.columns)}",
-                )
-            )
         basis = basis_of(sync, self.project, target, source)
         selected = select_rows(
             self.connection, f"rows_{number}", sync, source, mapping, self.state, basis
@@ -430,10 +421,6 @@ def _names(fields: str) -> list[str]:
     return sorted(json.loads(fields))
 
 
-def _column_of(order_by: str) -> str:
-    return order_by.removesuffix(" desc").removesuffix(" asc")
-
-
 def _at(diagnostic: Diagnostic, sync: Sync) -> Diagnostic:
     """The same diagnostic; if it has no place of its own, at the sync's source."""
     position = diagnostic.position or sync.position("source")
@@ -471,7 +458,7 @@ def _warnings(found: Diff, gave_way: int, sync: Sync) -> list[str]:
     warnings = []
     if gave_way:
         warnings.append(
-            f"{gave_way} rows gave way to another row of the same key (duplicates: "
+            f"{gave_way:,} row{'' if gave_way == 1 else 's'} gave way to another row of the same key (duplicates: "
             f"{sync.duplicates})"
         )
     if found.held_back:

@@ -75,6 +75,18 @@ def compile_sync(
     """Compile a sync's mapping. Raises CompassoError with every problem, each at its line."""
     types = {name: f.type for name, f in target.fields.items()}
     mapping = compile_mapping(sync.fields, sync.when, columns, types, project.variables)
+    ordered = (sync.order_by or "").removesuffix(" desc").removesuffix(" asc")
+    if ordered and ordered not in columns:
+        from compasso.spec.problems import did_you_mean
+
+        raise CompassoError(
+            Diagnostic(
+                message=f"order_by names the column {ordered!r}, which the source does not have",
+                position=sync.position("order_by"),
+                text=f"order_by: {sync.order_by}",
+                hint=did_you_mean(ordered, columns),
+            )
+        )
     if mapping.problems:
         raise CompassoError(
             *(

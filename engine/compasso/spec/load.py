@@ -57,7 +57,7 @@ def load_project(
         problems.extend(spec.problems)
         if not spec.problems:
             _build(spec, merged, syncs, fields, problems)
-    _check_names(syncs, fields, problems)
+    _check_names(root, syncs, fields, problems)
     warnings = [p for p in problems if p.severity is Severity.WARNING]
     errors = [p for p in problems if p.severity is Severity.ERROR]
     if errors:
@@ -139,6 +139,7 @@ def _overlay(
                         )
                     )
             known.update(extra)
+    _check_settings(base, environment, document, problems)
     key = str(base["connectif"]["api_key"])
     if not _SECRET.fullmatch(key):
         problems.append(
@@ -149,7 +150,51 @@ def _overlay(
                 hint="write ${env:CONNECTIF_API_KEY}, and set that variable",
             )
         )
+    elif key.startswith("${file:"):
+        file = document.file.parent / key.removeprefix("${file:").removesuffix("}")
+        if not file.resolve().is_relative_to(document.file.parent):
+            problems.append(
+                Diagnostic(
+                    message="the file of `api_key` leads out of the project",
+                    position=nearest(document.positions, ("connectif", "api_key"), document.file),
+                    hint="keep it inside the project and out of Git, or use ${env:NAME}",
+                )
+            )
     return base
+
+
+def _check_settings(
+    base: Mapping[str, Mapping[str, Any]],
+    environment: str | None,
+    document: Document,
+    problems: list[Diagnostic],
+) -> None:
+    """What the settings of an environment, laid over the project's, must still fulfil."""
+
+    def wrong(path: tuple[str, str], message: str, hint: str) -> None:
+        over = ("environments", str(environment), *path)
+        known = document.positions.get(over) if environment else None
+        place = known or nearest(document.positions, path, document.file)
+        problems.append(Diagnostic(message=message, position=place, hint=hint))
+
+    limit, reserve = base["budget"]["requests_per_minute"], base["budget"]["reserve"]
+    for name, value, least in (("requests_per_minute", limit, 1), ("reserve", reserve, 0)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            wrong(("budget", name), f"`{name}` must be a whole number of at least {least}", "100")
+            return
+    if reserve >= limit:
+        wrong(
+            ("budget", "reserve"),
+            f"reserve: {reserve} leaves nothing of requests_per_minute: {limit}",
+            "reserve less than the limit",
+        )
+    backend = str(base["state"]["backend"])
+    if backend != "local":
+        wrong(
+            ("state", "backend"),
+            f"this version cannot keep the state in {backend!r}",
+            "use `backend: local`, and keep the folder .compasso from run to run",
+        )
 
 
 def _connectif(settings: Mapping[str, Any], root: Path, document: Document) -> ConnectifSettings:
@@ -210,9 +255,8 @@ def _build(
 
     place = Position(spec.file, 1, 1)
     if not isinstance(spec.value, dict):
-        problems.append(
-            Diagnostic(message="the spec is empty", position=place, hint="start with `kind: sync`")
-        )
+        said = "the spec is empty" if spec.value is None else "a spec must be keys and values"
+        problems.append(Diagnostic(message=said, position=place, hint="start with `kind: sync`"))
         return
     kind = spec.value.get("kind")
     shape = SHAPES.get(str(kind))
@@ -242,8 +286,12 @@ def _build(
         fields += build_contact_fields(checked, spec, problems)
 
 
+def _short(file: Path, root: Path) -> Path:
+    return file.relative_to(root) if file.is_relative_to(root) else file
+
+
 def _check_names(
-    syncs: list[Sync], fields: list[ContactFieldSpec], problems: list[Diagnostic]
+    root: Path, syncs: list[Sync], fields: list[ContactFieldSpec], problems: list[Diagnostic]
 ) -> None:
     seen: dict[str, Sync] = {}
     for sync in syncs:
@@ -251,7 +299,8 @@ def _check_names(
             other = seen[sync.name].position("name")
             problems.append(
                 Diagnostic(
-                    message=f"the name {sync.name!r} is taken by {other.file.name}:{other.line}",
+                    message=f"the name {sync.name!r} is taken by {_short(other.file, root)}"
+                    f":{other.line}",
                     position=sync.position("name"),
                     hint="give each spec a name of its own: the state is kept under it",
                 )
