@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from compasso.model import CompassoError
 from compasso.schemas import load_schema
 from compasso.spec import load_project
 from compasso.spec.language import project_schema, spec_schema
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 SHOP = Path(__file__).parents[2] / "specs" / "shop"
 TEXTS = [p.read_text() for p in sorted(SHOP.rglob("*.yml"))]

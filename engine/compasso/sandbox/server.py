@@ -11,9 +11,10 @@ from types import TracebackType
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import Message, Receive, Scope, Send
 
 from compasso.model import CompassoError
-from compasso.sandbox.app import create_app
+from compasso.sandbox.app import ConnectionDropped, create_app
 from compasso.sandbox.settings import SandboxSettings
 
 
@@ -31,10 +32,38 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+class _DropConnections:
+    """Hang up where a fault asks for it: no answer leaves, not even an error's.
+
+    An answer that was begun but not finished makes uvicorn close the connection.
+    """
+
+    def __init__(self, app: Starlette) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        dropped = False
+
+        async def held(message: Message) -> None:
+            nonlocal dropped
+            # Starlette answers every error with this; it must not leave.
+            if message["type"] == "http.response.start":
+                plain = (b"content-type", b"text/plain; charset=utf-8") in message["headers"]
+                dropped = message["status"] == 500 and plain
+            if not dropped:
+                await send(message)
+
+        try:
+            await self.app(scope, receive, held)
+        except ConnectionDropped:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            raise
+
+
 def _server(app: Starlette) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
-            app,
+            _DropConnections(app),
             log_config=None,
             log_level="critical",  # a fault that drops a connection is no error of the server
             access_log=False,
