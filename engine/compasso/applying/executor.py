@@ -7,6 +7,7 @@ import shutil
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from compasso.applying.imports import ImportRunner, Settled
 from compasso.applying.journal import APPLIED, FAILED, Journal, Outcome
@@ -42,6 +43,7 @@ async def apply_plan(
     limits: Limits | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     stop: asyncio.Event | None = None,
+    open_journal: Callable[[Path], Journal] = Journal,
 ) -> ApplyResult:
     """Apply what is left of a plan. The caller holds the lock of its syncs.
 
@@ -49,7 +51,7 @@ async def apply_plan(
     What was done until then is in the state.
     """
     plan.check_state(state)
-    journal = Journal(state.directory)
+    journal = open_journal(state.directory)
     try:
         run = _Run(plan, state, client, journal, limits or Limits(), progress, stop, command)
         return await run.run()

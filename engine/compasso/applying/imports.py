@@ -27,6 +27,10 @@ _DONE = {"finished", "error", "cancelled"}
 _SLOWEST_POLL = 15.0
 # The account's clock and ours may differ by this much.
 _CLOCK_SKEW = timedelta(minutes=2)
+# An import that has not ended by then will not be waited for any longer: its rows count as
+# failed, and the next plan sends them again. (It cannot be cancelled: DELETE takes only
+# imports that have ended.)
+PATIENCE_SECONDS = 2 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class _Running:
     batch: Batch
     import_id: str
     rows: int
+    since: float  # when it was uploaded
     last: dict[str, Any] = field(default_factory=dict)
 
 
@@ -103,7 +108,7 @@ class ImportRunner:
                 continue
             self.journal.record_import(intent.plan_id, intent.batch_id, import_id)
             waiting.remove(batch)
-            running.append(_Running(batch, import_id, intent.total))
+            running.append(_Running(batch, import_id, intent.total, intent.at.timestamp()))
         return running
 
     async def find(self, intent: ImportIntent) -> str | None:
@@ -127,7 +132,7 @@ class ImportRunner:
             rows = await asyncio.to_thread(self.plan.write_import, batch, file)
             intent = ImportIntent(
                 self.plan.plan_id, batch.batch_id, self.run_id, batch.sync,
-                str(target.import_type), rows, datetime.now(UTC), None, False,
+                str(target.import_type), rows, self._now(), None, False,
             )  # fmt: skip
             while True:
                 self.journal.intend_import(intent)
@@ -157,7 +162,7 @@ class ImportRunner:
                     "what was applied before is safe; `route: calls` in the spec avoids imports",
                 )
         self.journal.record_import(self.plan.plan_id, batch.batch_id, import_id)
-        return _Running(batch, import_id, rows)
+        return _Running(batch, import_id, rows, self.client.clock.now())
 
     async def _pause(self, seconds: float, running: list[_Running]) -> None:
         """Wait, but wake up soon enough for a stop."""
@@ -182,7 +187,15 @@ class ImportRunner:
             seen = {str(i.get("id")): i for i in await self.client.list_imports()}
         for one in running:
             one.last = seen.get(one.import_id) or one.last
-        return [one for one in running if one.last.get("status") in _DONE]
+        now = self.client.clock.now()
+        return [
+            one
+            for one in running
+            if one.last.get("status") in _DONE or now - one.since > PATIENCE_SECONDS
+        ]
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self.client.clock.now(), UTC)
 
     async def _settle(self, one: _Running) -> Settled:
         """Commit what an import did."""
@@ -191,6 +204,8 @@ class ImportRunner:
         failures: dict[int, str] = {}
         if one.last.get("status") != "finished":
             reason = f"the import ended with status {one.last.get('status')}"
+            if one.last.get("status") not in _DONE:
+                reason = f"the import did not end within {PATIENCE_SECONDS / 3600:.0f} hours"
             failures = dict.fromkeys(keys.values(), reason)
         elif one.last.get("errors"):
             failures = await self._failed_rows(one, keys)
@@ -267,7 +282,7 @@ async def settle_left_over(
         if import_id is None:
             journal.drop_import(intent.plan_id, intent.batch_id)
             continue
-        one = _Running(batch, import_id, intent.total)
+        one = _Running(batch, import_id, intent.total, intent.at.timestamp())
         interval = 1.0
         while not await runner._poll([one]):
             await client.clock.sleep(interval)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,20 +87,24 @@ class Journal:
         """Close the file."""
         self._db.close()
 
+    def _write(self, sql: str, values: Sequence[object]) -> None:
+        """Every step passes here; it is on the disk when this returns."""
+        self._db.execute(sql, values)
+
     def plan_copy(self, plan_id: str) -> Path:
         """Where a plan under way is kept, so that recovery needs nothing else."""
         return self.plans / f"{plan_id}.plan"
 
     def begin_run(self, run_id: str, plan_id: str, command: str) -> None:
         """Note that an apply begins."""
-        self._db.execute(
+        self._write(
             "INSERT INTO runs (run_id, plan_id, command, started) VALUES (?, ?, ?, ?)",
             (run_id, plan_id, command, now_text()),
         )
 
     def end_run(self, run_id: str, outcome: str, summary: dict[str, object]) -> None:
         """Note how an apply ended."""
-        self._db.execute(
+        self._write(
             "UPDATE runs SET finished = ?, outcome = ?, summary = ? WHERE run_id = ?",
             (now_text(), outcome, json.dumps(summary), run_id),
         )
@@ -118,7 +122,7 @@ class Journal:
 
     def intend_call(self, plan_id: str, change_id: int, run_id: str, sync: str) -> None:
         """A call is about to leave."""
-        self._db.execute(
+        self._write(
             "INSERT OR REPLACE INTO calls (plan_id, change_id, run_id, sync, at) "
             "VALUES (?, ?, ?, ?, ?)",
             (plan_id, change_id, run_id, sync, now_text()),
@@ -126,7 +130,7 @@ class Journal:
 
     def record_call(self, plan_id: str, outcome: Outcome) -> None:
         """A call was answered."""
-        self._db.execute(
+        self._write(
             "UPDATE calls SET outcome = ?, status = ?, reason = ? "
             "WHERE plan_id = ? AND change_id = ?",
             (outcome.outcome, outcome.status, outcome.reason, plan_id, outcome.change_id),
@@ -144,12 +148,12 @@ class Journal:
 
     def mark_kept(self, plan_id: str, changes: Iterable[int]) -> None:
         """The state has these outcomes now."""
-        self._db.execute("BEGIN")
-        self._db.executemany(
-            "UPDATE calls SET kept = 1 WHERE plan_id = ? AND change_id = ?",
-            [(plan_id, change) for change in changes],
+        listed = json.dumps(list(changes))
+        self._write(
+            "UPDATE calls SET kept = 1 WHERE plan_id = ? "
+            "AND change_id IN (SELECT value FROM json_each(?))",
+            (plan_id, listed),
         )
-        self._db.execute("COMMIT")
 
     def applied(self, plan_id: str) -> set[int]:
         """The changes of a plan that calls have applied."""
@@ -160,7 +164,7 @@ class Journal:
 
     def intend_import(self, intent: ImportIntent) -> None:
         """An import is about to be uploaded."""
-        self._db.execute(
+        self._write(
             "INSERT OR REPLACE INTO imports VALUES (?, ?, ?, ?, ?, ?, ?, NULL, 0)",
             (
                 intent.plan_id, intent.batch_id, intent.run_id, intent.sync, intent.type,
@@ -170,23 +174,21 @@ class Journal:
 
     def record_import(self, plan_id: str, batch_id: int, import_id: str) -> None:
         """An import was accepted under this id."""
-        self._db.execute(
+        self._write(
             "UPDATE imports SET import_id = ? WHERE plan_id = ? AND batch_id = ?",
             (import_id, plan_id, batch_id),
         )
 
     def settle_import(self, plan_id: str, batch_id: int) -> None:
         """The state has all outcomes of an import now."""
-        self._db.execute(
+        self._write(
             "UPDATE imports SET settled = 1 WHERE plan_id = ? AND batch_id = ?",
             (plan_id, batch_id),
         )
 
     def drop_import(self, plan_id: str, batch_id: int) -> None:
         """The import never came to be."""
-        self._db.execute(
-            "DELETE FROM imports WHERE plan_id = ? AND batch_id = ?", (plan_id, batch_id)
-        )
+        self._write("DELETE FROM imports WHERE plan_id = ? AND batch_id = ?", (plan_id, batch_id))
 
     def imports(self, plan_id: str | None = None, *, open_only: bool = False) -> list[ImportIntent]:
         """Imports, of one plan or of all."""

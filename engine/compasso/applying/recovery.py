@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from compasso.applying.executor import keep_outcomes
 from compasso.applying.imports import settle_left_over
 from compasso.applying.journal import Journal
@@ -11,12 +14,17 @@ from compasso.planning import open_plan
 from compasso.state import State
 
 
-async def recover(state: State, client: Client, syncs: tuple[str, ...]) -> int:
+async def recover(
+    state: State,
+    client: Client,
+    syncs: tuple[str, ...],
+    open_journal: Callable[[Path], Journal] = Journal,
+) -> int:
     """Settle what is open of these syncs; answers how many records the state learned of.
 
     It reads only the journal (with the copy of the plan beside it) and the API.
     """
-    journal = Journal(state.directory)
+    journal = open_journal(state.directory)
     learned = 0
     try:
         for plan_id in sorted(journal.unfinished_plans()):

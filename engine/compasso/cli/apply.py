@@ -89,15 +89,15 @@ def _plan(project: Project, state: State, planfile: Path | None, options: Any) -
     from compasso.applying import has_left_over
     from compasso.planning import make_plan, open_plan
 
+    if has_left_over(state):
+        click.echo("Settling what an interrupted apply left.", err=True)
+        learned = asyncio.run(_recover(project, state))
+        click.echo(f"{learned:,} records were applied then and are known now.", err=True)
     if planfile is not None:
         with open_plan(planfile) as plan:
             plan.check_state(state)
             yield plan
         return
-    if has_left_over(state):
-        click.echo("Settling what an interrupted apply left.", err=True)
-        learned = asyncio.run(_recover(project, state))
-        click.echo(f"{learned:,} records were applied then and are known now.", err=True)
     with (
         tempfile.TemporaryDirectory(prefix="compasso-") as folder,
         make_plan(project, state, Path(folder) / "new.plan", options) as plan,

@@ -87,7 +87,10 @@ def make_plan(
             manifest = builder.build()
             place = out or folder / "plan.zip"
             write_plan(folder, manifest, place)
-        return open_plan(place)
+        plan = open_plan(place)
+        if out is None:
+            plan.keep_file()
+        return plan
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -250,6 +250,12 @@ class Plan:
                     again,
                 )
 
+    def keep_file(self) -> None:
+        """Take the plan file along: it goes when the plan is closed."""
+        own = self._folder / "plan.zip"
+        self.path.replace(own)
+        self.path = own
+
     def close(self) -> None:
         """Remove the temporary folder."""
         shutil.rmtree(self._folder, ignore_errors=True)
