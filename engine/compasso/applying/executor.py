@@ -18,7 +18,7 @@ from compasso.applying.result import (
     RecordFailure,
     SyncResult,
 )
-from compasso.connectif import Client
+from compasso.connectif import Client, LimitReached
 from compasso.model import Batch, Change, CompassoError, Operation, Route
 from compasso.planning import Plan
 from compasso.state import Commit, State
@@ -84,6 +84,8 @@ class _Run:
         self.run_id = datetime.now(UTC).strftime("%Y%m%dT%H%M%S-") + uuid.uuid4().hex[:6]
         self.started = client.clock.now()
         self.first_request = client.sent
+        most = self.limits.max_requests
+        client.most = None if most is None else client.sent + most
         self.counts = {name: [0, 0] for name in plan.syncs}  # applied, failed
         self.failures: list[RecordFailure] = []
         self.fatal: CompassoError | None = None
@@ -104,6 +106,8 @@ class _Run:
                 self.state.complete(sync, datetime.now(UTC), self.plan.digests_file)
         except Stop as stopped:
             reason = str(stopped)
+        except LimitReached:
+            reason = f"reached --max-requests {self.limits.max_requests}"
         except CompassoError:
             self._keep_outcomes()
             self._end("error")
@@ -180,7 +184,8 @@ class _Run:
             for change in self.plan.changes(batch, self.done_calls):
                 self._check_stop()
                 if len(tasks) >= IN_FLIGHT:
-                    _, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                    done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                    _raise_first(done)
                 if self.fatal is not None:
                     raise self.fatal
                 tasks.add(asyncio.create_task(self._one_call(change, batch, target, key_field)))
@@ -189,9 +194,10 @@ class _Run:
                     since = 0
                     self._keep_outcomes(batch.sync)
             while tasks:
-                _, tasks = await asyncio.wait(
+                done, tasks = await asyncio.wait(
                     tasks, timeout=0.2, return_when=asyncio.FIRST_COMPLETED
                 )
+                _raise_first(done)
                 if tasks:
                     self._check_stop()
         finally:
@@ -229,9 +235,6 @@ class _Run:
     def _check_stop(self) -> None:
         if self.stop.is_set():
             raise Stop("stopped by a signal")
-        most = self.limits.max_requests
-        if most is not None and self.client.sent - self.first_request >= most:
-            raise Stop(f"reached --max-requests {most}")
         deadline = self.limits.deadline_seconds
         if deadline is not None and self.client.clock.now() - self.started >= deadline:
             raise Stop("reached --deadline")
@@ -295,11 +298,18 @@ def keep_outcomes(plan: Plan, sync: str, state: State, journal: Journal, run_id:
     journal.mark_kept(plan.plan_id, changes)
 
 
+def _raise_first(tasks: set[asyncio.Task[None]]) -> None:
+    """What went wrong here and not at the API (a full disk, say) ends the run."""
+    for error in [task.exception() for task in tasks]:
+        if error is not None:
+            raise error
+
+
 async def _settle_tasks(tasks: set[asyncio.Task[None]]) -> None:
     """Let requests under way end, but not for long; a lost one is simply sent again later."""
     if not tasks:
         return
-    _, late = await asyncio.wait(tasks, timeout=_GRACE_SECONDS)
+    ended, late = await asyncio.wait(tasks, timeout=_GRACE_SECONDS)
     for task in late:
         task.cancel()
-    await asyncio.gather(*late, return_exceptions=True)
+    await asyncio.gather(*late, *ended, return_exceptions=True)

@@ -1,7 +1,7 @@
 """The Connectif API over HTTP, under a request budget."""
 
 from compasso.connectif.budget import Budget, BudgetView, Ledger, SqliteLedger
-from compasso.connectif.client import Answer, Client, LostAnswer
+from compasso.connectif.client import Answer, Client, LimitReached, LostAnswer
 from compasso.connectif.clock import Clock, SystemClock
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Client",
     "Clock",
     "Ledger",
+    "LimitReached",
     "LostAnswer",
     "SqliteLedger",
     "SystemClock",

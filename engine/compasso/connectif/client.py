@@ -54,6 +54,10 @@ class LostAnswer(Exception):  # noqa: N818 - what happened, not whose fault
     """A request was sent, and nobody knows whether it had its effect."""
 
 
+class LimitReached(Exception):  # noqa: N818 - what happened, not whose fault
+    """The client has sent as many requests as it may (`Client.most`)."""
+
+
 class Client:
     """A connection to one account. Use it as an async context manager.
 
@@ -73,6 +77,7 @@ class Client:
         self.budget = budget
         self.clock = clock
         self.sent = 0
+        self.most: int | None = None  # how many requests may be sent in all
         self._key = key
         self._random = random.Random(seed)  # noqa: S311 - jitter, not a secret
         self._http = httpx.AsyncClient(base_url=base_url, timeout=_TIMEOUT, transport=transport)
@@ -205,8 +210,14 @@ class Client:
     async def _once(
         self, method: str, path: str, priority: Priority, call: ApiCall | None = None, **more: Any
     ) -> Answer:
-        ticket = await self.budget.acquire(priority)
-        self.sent += 1
+        if self.most is not None and self.sent >= self.most:
+            raise LimitReached
+        self.sent += 1  # before the wait, so that others at once do not go past the limit
+        try:
+            ticket = await self.budget.acquire(priority)
+        except BaseException:
+            self.sent -= 1
+            raise
         headers = {"Authorization": f"apiKey {self._key()}"}
         response: httpx.Response | None = None
         try:
