@@ -70,8 +70,13 @@ def command(
     from compasso.cli.plan import due_specs
 
     only = due_specs(project, state) if due else None
+    from compasso.cli.running import PlanningView
+
     options = PlanOptions(
-        reveal=reveal, override_guards=override_guards, only=only or common.specs or None
+        progress=PlanningView(),
+        reveal=reveal,
+        override_guards=override_guards,
+        only=only or common.specs or None,
     )
     if due and not only:
         click.echo("Nothing is due.", err=True)

@@ -51,6 +51,7 @@ def command(
 
     Nothing is sent, and no key is needed.
     """
+    from compasso.cli.running import PlanningView
     from compasso.planning import PlanOptions
     from compasso.rendering import render_plan
     from compasso.rendering.words import has_changes
@@ -62,6 +63,7 @@ def command(
         samples=show,
         memory=memory,
         override_guards=override_guards,
+        progress=PlanningView(),
         only=due_specs(project, state) if due else common.specs or None,
     )
     with plan_project(project, state, out, options) as plan:

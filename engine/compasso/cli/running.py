@@ -89,6 +89,17 @@ class LiveView:
         )
 
 
+class PlanningView:
+    """What planning is at, on stderr, once it takes longer than two seconds."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        if time.monotonic() - self.started >= _QUIET_SECONDS:
+            click.echo(f"{text} ({time.monotonic() - self.started:.0f} s)", err=True)
+
+
 def remaining(progress: Progress) -> float:
     """Seconds that are left, by the requests that are left and the budget."""
     left = max(0, progress.expected_requests - progress.requests)

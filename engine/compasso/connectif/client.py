@@ -78,6 +78,7 @@ class Client:
         self.clock = clock
         self.sent = 0
         self.most: int | None = None  # how many requests may be sent in all
+        self._waiting = 0
         self._key = key
         self._random = random.Random(seed)  # noqa: S311 - jitter, not a secret
         self._http = httpx.AsyncClient(base_url=base_url, timeout=_TIMEOUT, transport=transport)
@@ -210,14 +211,14 @@ class Client:
     async def _once(
         self, method: str, path: str, priority: Priority, call: ApiCall | None = None, **more: Any
     ) -> Answer:
-        if self.most is not None and self.sent >= self.most:
+        if self.most is not None and self.sent + self._waiting >= self.most:
             raise LimitReached
-        self.sent += 1  # before the wait, so that others at once do not go past the limit
+        self._waiting += 1  # counted, so that several at once do not go past the limit
         try:
             ticket = await self.budget.acquire(priority)
-        except BaseException:
-            self.sent -= 1
-            raise
+        finally:
+            self._waiting -= 1
+        self.sent += 1
         headers = {"Authorization": f"apiKey {self._key()}"}
         response: httpx.Response | None = None
         try:

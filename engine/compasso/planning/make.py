@@ -164,7 +164,7 @@ class _Builder:
             self._plan_contact_fields()
         for sync in self._ordered():
             if self._wanted(sync.name):
-                self.options.progress(f"planning {sync.name}")
+                self.options.progress(f"reading {sync.name}")
                 self._plan_sync(sync)
         self.options.progress("writing the plan")
         self._write_changes()
@@ -219,6 +219,7 @@ class _Builder:
         selected = select_rows(
             self.connection, f"rows_{number}", sync, source, mapping, self.state, basis
         )
+        self.options.progress(f"mapping and checking {sync.name}")
         arguments = (f"desired_{number}", target, key_field, source, mapping, sync.order_by)
         desired = build_desired(self.connection, *arguments, selected)
         wider = widen(self.connection, selected, source, desired.name)
@@ -236,6 +237,7 @@ class _Builder:
         gave_way, doubled = duplicate_keys(self.connection, desired, sync.duplicates, sync.order_by)
         if doubled:
             raise _doubled_error(sync, desired, doubled)
+        self.options.progress(f"comparing {sync.name} with the state")
         found = diff(
             self.connection,
             desired,

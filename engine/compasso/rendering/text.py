@@ -74,7 +74,7 @@ def _samples(sync: Mapping[str, Any], paint: _Paint, show: int | None) -> list[s
             continue
         for field in sample["fields"]:
             before = f"{value(field['before'])} -> " if operation == "update" else ""
-            lines.append(f"      {field['name']}: {before}{clean(value(field['after']))}")
+            lines.append(f"      {field['name']}: {clean(before + value(field['after']))}")
     for operation, symbol in SYMBOLS.items():
         more = sync[operation] - shown[operation]
         if more > 0:
