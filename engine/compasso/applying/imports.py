@@ -77,8 +77,16 @@ class ImportRunner:
         waiting = list(batches)
         running = await self._resume(waiting)
         interval = 1.0
+        moved = self.client.clock.now()  # when an import was last taken or ended
         while waiting or running:
             self.check_stop()
+            if not running and self.client.clock.now() - moved > PATIENCE_SECONDS:
+                raise CompassoError.say(
+                    "Connectif's queue of imports has been full for "
+                    f"{PATIENCE_SECONDS / 3600:.0f} hours",
+                    "what was applied is safe; see the imports in the store, then apply again, "
+                    "or set `route: calls` for small syncs",
+                )
             while waiting and len(running) < QUEUE:
                 self.check_stop()
                 begun = await self._upload(waiting[0], target)
@@ -87,11 +95,13 @@ class ImportRunner:
                 waiting.pop(0)
                 running.append(begun)
                 interval = 1.0
+                moved = self.client.clock.now()
             await self._pause(interval, running)
             interval = min(interval * 1.6, _SLOWEST_POLL)
             for one in await self._poll(running):
                 running.remove(one)
                 interval = 1.0
+                moved = self.client.clock.now()
                 yield await self._settle(one)
 
     async def _resume(self, waiting: list[Batch]) -> list[_Running]:
