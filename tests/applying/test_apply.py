@@ -154,6 +154,16 @@ def test_rows_that_an_import_refuses_fail_alone_with_the_reports_reason(sandbox,
 
 
 @pytest.mark.parametrize("kind", ["timeout_after", "reset", "truncate"])
+def test_a_contact_field_whose_answer_was_lost_is_looked_up(kind, sandbox, project, compasso):
+    folder = project(
+        {"specs/fields.yml": "kind: contact-fields\nfields: [{id: size, name: Size, type: text}]\n"}
+    )
+    fault(sandbox, kind=kind, method="POST", path="/contact-fields", seconds=0.1)
+    assert compasso("apply", "--project", folder, "--auto-approve").code == 0
+    assert compasso("plan", "--project", folder, "--detailed-exitcode").code == 0
+
+
+@pytest.mark.parametrize("kind", ["timeout_after", "reset", "truncate"])
 def test_an_import_whose_answer_was_lost_is_looked_for_before_it_is_sent_again(
     kind, sandbox, shop, compasso
 ):

@@ -212,11 +212,12 @@ class _Run:
         self.journal.intend_call(plan_id, change.change_id, self.run_id, change.sync)
         try:
             answer = await self.client.send(target.call(change, key_field), batch.priority)
+            there = not answer.ok and await self._is_there(change, batch, target)
         except CompassoError as error:
             self.fatal = self.fatal or error
             return
         gone = change.operation is Operation.DELETE and answer.status == 404
-        if answer.ok or gone:
+        if answer.ok or gone or there:
             outcome = Outcome(change.change_id, APPLIED, answer.status, None)
             self.counts[change.sync][0] += 1
         else:
@@ -226,6 +227,17 @@ class _Run:
             self._fail(change.sync, change.key, change.operation, reason)
         self.journal.record_call(plan_id, outcome)
         self._show(change.sync, "")
+
+    async def _is_there(self, change: Change, batch: Batch, target: Target) -> bool:
+        """Whether a refused create is refused because it is there already, just as wanted.
+
+        So it is when the answer to an earlier try was lost, or when someone made it by hand.
+        """
+        if target.look_up is None or change.operation is not Operation.CREATE:
+            return False
+        found = await self.client.send(target.look_up(change), batch.priority)
+        body = found.body if found.ok and isinstance(found.body, dict) else None
+        return body is not None and all(body.get(n) == v for n, v in change.fields.items())
 
     def _keep_outcomes(self, only: str | None = None) -> None:
         """Move outcomes of calls from the journal to the state."""

@@ -49,6 +49,8 @@ class Target:
     schema: Mapping[str, Any]
     fields: Mapping[str, TargetField]
     call: Callable[[Change, str], ApiCall] = field(repr=False)
+    # For a create that may not be repeated: the call that tells whether it happened already.
+    look_up: Callable[[Change], ApiCall] | None = field(default=None, repr=False)
     import_type: str | None = None
     import_required: tuple[str, ...] = ()
     required: tuple[str, ...] = ()

@@ -16,6 +16,11 @@ def _call(change: Change, key_field: str) -> ApiCall:
     return ApiCall("POST", "/contact-fields/", {key_field: change.key, **change.fields})
 
 
+def _look_up(change: Change) -> ApiCall:
+    """GET of one field (section 3)."""
+    return ApiCall("GET", "/contact-fields/" + quote(change.key, safe=""))
+
+
 TARGET = Target(
     name="contact-fields",
     label="contact field",
@@ -26,4 +31,5 @@ TARGET = Target(
     call=_call,
     required=tuple(load_schema("contact-fields")["required"]),
     can_update=False,
+    look_up=_look_up,
 )
