@@ -236,8 +236,10 @@ def test_what_is_compiled_is_what_jinja_gives(expression, row):
     connection = duckdb.connect()
     select = ", ".join(f"${c}::{t} AS {c}" for c, t in COLUMNS.items())
     used = {c: row[c] for c in COLUMNS}
+    # A table, as in the product: DuckDB 2.0 fails to fold some expressions over parameters.
+    connection.execute(f"CREATE TABLE given AS SELECT {select}", used)
     guard, value = connection.execute(
-        f"SELECT {compiled.guard or 'true'}, {compiled.sql} FROM (SELECT {select}) AS source", used
+        f"SELECT {compiled.guard or 'true'}, {compiled.sql} FROM given AS source"
     ).fetchone()
     assert guard is not None, "a guard is never NULL"
     if guard:
