@@ -1,5 +1,8 @@
 """Renderings of a plan whose data is hostile: it shows as text, whatever it holds."""
 
+import json
+from html.parser import HTMLParser
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +70,27 @@ def test_a_terminal_is_never_steered_by_data(text):
     shown = render_plan(document(text), "text")
     assert "\x1b" not in shown
     assert "\x07" not in shown
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_page_shows_hostile_data_as_text_and_loads_nothing(text):
+    class Reader(HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.tags = []
+            self.words = ""
+
+        def handle_starttag(self, tag, attrs):
+            self.tags.append((tag, attrs))
+
+        def handle_data(self, data):
+            self.words += data
+
+    reader = Reader()
+    reader.feed(render_plan(document(text), "html"))
+    assert not {tag for tag, _ in reader.tags} & {"script", "img", "a", "link", "iframe"}
+    assert not [a for _, attrs in reader.tags for a, _ in attrs if a in {"src", "href", "onload"}]
+    assert json.dumps(text, ensure_ascii=False) in reader.words
 
 
 @given(st.text())

@@ -38,7 +38,7 @@ HELP = "Make the account match the specs, under its request budget."
 @click.option(
     "--override-guards", multiple=True, metavar="SPEC", help="Let this spec through once."
 )
-@output_format("text", "json", "markdown")
+@output_format("text", "json", "markdown", "html")
 @common
 def command(
     common: Common,

@@ -33,7 +33,7 @@ HELP = "Show what would change in the account, what it costs and how long it tak
     "--override-guards", multiple=True, metavar="SPEC", help="Let this spec through once."
 )
 @click.option("--memory", metavar="SIZE", help="How much memory planning may use, such as 2GB.")
-@output_format("text", "json", "markdown")
+@output_format("text", "json", "markdown", "html")
 @common
 def command(
     common: Common,

@@ -15,7 +15,7 @@ HELP = "Show a saved plan."
 @click.command(short_help=HELP, epilog="Example:\n\n  compasso show week.plan --format markdown")
 @click.argument("planfile", type=click.Path(path_type=Path))
 @click.option("--show", type=click.IntRange(0), default=3, help="How many examples of each kind.")
-@output_format("text", "json", "markdown")
+@output_format("text", "json", "markdown", "html")
 @common
 def command(common: Common, planfile: Path, show: int, form: str) -> int:
     """Show a saved plan."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import click
 
+from compasso import __version__
 from compasso.cli.options import Common, common, output_format
-from compasso.model import CompassoError, Diagnostic, ExitCode, Severity
+from compasso.model import CompassoError, Diagnostic, ExitCode, Position, Severity
 
 if TYPE_CHECKING:
     from compasso.spec import Project, Sync
@@ -17,7 +19,7 @@ HELP = "Check the project's specs, and their columns where the source is at hand
 
 
 @click.command(short_help=HELP, epilog="Example:\n\n  compasso validate --format json")
-@output_format("text", "json", "github")
+@output_format("text", "json", "github", "sarif")
 @common
 def command(common: Common, form: str) -> int:
     """Check the project's specs: every mistake, with its file, line and column.
@@ -34,6 +36,9 @@ def command(common: Common, form: str) -> int:
     errors = [p for p in problems if p.severity is Severity.ERROR]
     if form == "json":
         click.echo(json.dumps(_document(problems, not errors), indent=2, ensure_ascii=False))
+        return ExitCode.ERROR if errors else ExitCode.DONE
+    if form == "sarif":
+        click.echo(json.dumps(_sarif(problems, common), indent=2, ensure_ascii=False))
         return ExitCode.ERROR if errors else ExitCode.DONE
     for problem in problems:
         if form == "github":
@@ -113,9 +118,45 @@ def _annotation(problem: Diagnostic, common: Common) -> str:
     place = problem.position
     where = ""
     if place is not None:
-        root = common.project.resolve()
-        file = place.file.relative_to(root) if place.file.is_relative_to(root) else place.file
-        where = f" file={file},line={place.line},col={place.column}"
+        where = f" file={_relative(place, common)},line={place.line},col={place.column}"
     text = problem.message + (f" -> {problem.hint}" if problem.hint else "")
     escaped = text.replace("%", "%25").replace("\n", "%0A").replace("\r", "%0D")
     return f"::{problem.severity}{where}::{escaped}"
+
+
+def _relative(place: Position, common: Common) -> str:
+    root = common.project.resolve()
+    file = place.file.relative_to(root) if place.file.is_relative_to(root) else place.file
+    return file.as_posix()
+
+
+def _sarif(problems: list[Diagnostic], common: Common) -> dict[str, object]:
+    """SARIF 2.1.0, which code hosts show beside the lines of a pull request."""
+    results = []
+    for problem in problems:
+        text = problem.message + (f" -> {problem.hint}" if problem.hint else "")
+        result: dict[str, object] = {
+            "ruleId": problem.code,
+            "level": problem.severity.value,
+            "message": {"text": text},
+        }
+        if problem.position is not None:
+            result["locations"] = [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": quote(_relative(problem.position, common))},
+                        "region": {
+                            "startLine": problem.position.line,
+                            "startColumn": problem.position.column,
+                        },
+                    }
+                }
+            ]
+        results.append(result)
+    rules = [{"id": code} for code in sorted({p.code for p in problems})]
+    driver = {"name": "compasso", "version": __version__, "rules": rules}
+    return {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "results": results}],
+    }

@@ -77,6 +77,19 @@ def load_project(
     return _choose(project, only)
 
 
+def project_files(root: Path) -> list[Path]:
+    """compasso.yml and the spec files of the project in `root`, read or not.
+
+    Raises CompassoError when compasso.yml itself is missing or wrong.
+    """
+    document = _project_document(root)
+    problems = list(document.problems)
+    shape = None if problems else _check_project(document, problems)
+    if shape is None:
+        raise CompassoError(*problems)
+    return [root / PROJECT_FILE, *_spec_files(root, shape, document, problems)]
+
+
 def _sorted(errors: list[Diagnostic]) -> list[Diagnostic]:
     def place(diagnostic: Diagnostic) -> tuple[str, int, int]:
         p = diagnostic.position
