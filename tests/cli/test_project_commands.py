@@ -13,7 +13,7 @@ name: crm
 source: {csv: data/c.csv}
 target: contacts
 fields:
-      _email: "{{ email | lower }}"       # the key
+      _email: "{{ email | lower }}"   # the key
       _name: first_name
 tests:
 - row: {email: A@x.es, first_name: Ana}
@@ -27,7 +27,7 @@ name: crm
 source: {csv: data/c.csv}
 target: contacts
 fields:
-  _email: "{{ email | lower }}"   # the key
+  _email: "{{ email | lower }}"       # the key
   _name: first_name
 tests:
   - row: {email: A@x.es, first_name: Ana}
