@@ -20,6 +20,43 @@ _KEYS = {
     "minValue", "maxValue", "minDate", "maxDate", "options",
 }  # fmt: skip
 
+_OPTION = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "minLength": 1, "maxLength": 150},
+        "label": {"type": "string"},
+    },
+    "required": ["id", "label"],
+    "additionalProperties": False,
+}
+_CREATE: dict[str, Any] = {
+    "id": {"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9_()\[\]{}-]{0,149}$"},
+    "name": {"type": "string", "minLength": 1},
+    "type": {"type": "string", "enum": sorted(_TYPES)},
+    "required": {"type": "boolean"},
+    "defaultValue": {},
+    "defaultCountryCode": {"type": "string", "pattern": "^[0-9]{1,4}$"},
+    "maxLength": {"type": "integer", "minimum": 1, "maximum": 5000},
+    "minValue": {"type": "number"},
+    "maxValue": {"type": "number"},
+    "minDate": {"type": "string", "format": "date-time"},
+    "maxDate": {"type": "string", "format": "date-time"},
+    "options": {"type": "array", "items": _OPTION, "maxItems": 120},
+}
+SCHEMAS: Mapping[str, Any] = {
+    "ContactFieldCreate": {
+        "type": "object",
+        "properties": _CREATE,
+        "required": ["id", "name", "type", "required"],
+        "additionalProperties": False,
+    },
+    "ContactField": {
+        "type": "object",
+        "properties": {**_CREATE, "custom": {"type": "boolean"}, "readOnly": {"type": "boolean"}},
+        "required": ["id", "name", "type", "required", "custom", "readOnly"],
+    },
+}
+
 
 def system_fields() -> list[dict[str, Any]]:
     """Connectif's own fields that can be written."""

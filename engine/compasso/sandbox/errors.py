@@ -7,7 +7,8 @@ from typing import Any
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 TITLES = {
-    400: "Bad Request", 403: "Forbidden", 404: "Not Found", 409: "Conflict",
+    400: "Bad Request", 403: "Forbidden", 404: "Not Found",
+    405: "Method Not Allowed", 409: "Conflict",
     413: "Payload Too Large", 415: "Unsupported Media Type", 422: "Unprocessable entity",
     500: "Internal Server Error", 503: "Service Unavailable",
 }  # fmt: skip

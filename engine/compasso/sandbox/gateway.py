@@ -1,0 +1,98 @@
+"""What stands before every endpoint: the key, the rate limit, faults and the request log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from compasso.sandbox.endpoint import Handler
+from compasso.sandbox.endpoints import areas
+from compasso.sandbox.errors import ApiError, unauthorized
+from compasso.sandbox.faults import Fault
+from compasso.sandbox.sandbox import Sandbox
+
+
+class ConnectionDropped(Exception):  # noqa: N818 - what a fault asks for
+    """The server hangs up without an answer."""
+
+
+def guarded(sandbox: Sandbox, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """A handler behind the gateway."""
+
+    async def endpoint(request: Request) -> Response:
+        entry: dict[str, Any] = {
+            "time": sandbox.now(),
+            "method": request.method,
+            "path": request.url.path,
+            "status": None,
+        }
+        sandbox.seen.append(entry)
+        fault = sandbox.faults.take(request.method, request.url.path)
+        response = await _answer(sandbox, request, handler, fault)
+        entry["status"] = response.status_code
+        if fault is not None and fault.kind == "timeout_after":
+            await asyncio.sleep(fault.seconds)
+            raise ConnectionDropped
+        if fault is not None and fault.kind == "truncate":
+            response.body = response.body[: len(response.body) // 2]
+        return response
+
+    return endpoint
+
+
+async def _answer(
+    sandbox: Sandbox, request: Request, handler: Handler, fault: Fault | None
+) -> Response:
+    if not _knows(sandbox.settings.api_key, request.headers.get("authorization", "")):
+        return unauthorized()
+    if fault is not None:
+        await _before(sandbox, fault)
+    allowed, headers = sandbox.rate.take()
+    if not allowed:
+        text = "Too many requests, please try again later."
+        return PlainTextResponse(text, 429, headers=headers)
+    if fault is not None and fault.kind == "status":
+        return Response(status_code=fault.status, headers=headers)
+    try:
+        advance(sandbox)
+        response = await handler(sandbox, request)
+    except ApiError as error:
+        response = error.response
+    response.headers.update(headers)
+    return response
+
+
+def advance(sandbox: Sandbox) -> None:
+    """Bring everything that takes time up to now."""
+    sandbox.imports.advance()
+    for area in areas():
+        if area.advance is not None:
+            area.advance(sandbox)
+
+
+async def _before(sandbox: Sandbox, fault: Fault) -> None:
+    if fault.kind in {"slow", "timeout_before"}:
+        await asyncio.sleep(fault.seconds)
+    if fault.kind in {"reset", "timeout_before"}:
+        raise ConnectionDropped
+    if fault.kind == "rate_limit_storm":
+        sandbox.rate.take(sandbox.rate.limit)
+    if fault.kind == "other_clients":
+        sandbox.rate.take(fault.requests)
+    if fault.kind == "import_stuck":
+        sandbox.imports.stuck += 1
+    if fault.kind == "import_failed":
+        sandbox.imports.failed += 1
+
+
+def _knows(accepted: str | None, header: str) -> bool:
+    """Whether the header holds a key that is accepted; without one, any id:secret is."""
+    scheme, _, key = header.partition(" ")
+    identity, colon, secret = key.partition(":")
+    if scheme.lower() != "apikey" or not (identity and colon and secret):
+        return False
+    return accepted in (None, key)
