@@ -23,10 +23,11 @@ CREATE TABLE IF NOT EXISTS imports (
   PRIMARY KEY (plan_id, batch_id));
 CREATE TABLE IF NOT EXISTS calls (
   plan_id TEXT, change_id INTEGER, run_id TEXT, sync TEXT, at TEXT, outcome TEXT,
-  status INTEGER, reason TEXT, kept INTEGER DEFAULT 0,
+  status INTEGER, reason TEXT, kept INTEGER DEFAULT 0, unrepeatable INTEGER DEFAULT 0,
   PRIMARY KEY (plan_id, change_id)) WITHOUT ROWID;
 """
-APPLIED, FAILED = "applied", "failed"
+# Uncertain: sent, and whether it arrived is not known (delivery: at_most_once).
+APPLIED, FAILED, UNCERTAIN = "applied", "failed", "uncertain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,9 @@ class Journal:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.executescript(_SCHEMA)
+        columns = {row[1] for row in self._db.execute("PRAGMA table_info(calls)")}
+        if "unrepeatable" not in columns:  # a journal of an earlier version
+            self._db.execute("ALTER TABLE calls ADD COLUMN unrepeatable INTEGER DEFAULT 0")
 
     def close(self) -> None:
         """Close the file."""
@@ -120,13 +124,28 @@ class Journal:
             for run, plan, command, started, finished, outcome, summary in rows
         ]
 
-    def intend_call(self, plan_id: str, change_id: int, run_id: str, sync: str) -> None:
+    def intend_call(
+        self, plan_id: str, change_id: int, run_id: str, sync: str, *, unrepeatable: bool = False
+    ) -> None:
         """A call is about to leave."""
         self._write(
-            "INSERT OR REPLACE INTO calls (plan_id, change_id, run_id, sync, at) "
-            "VALUES (?, ?, ?, ?, ?)",
-            (plan_id, change_id, run_id, sync, now_text()),
+            "INSERT OR REPLACE INTO calls (plan_id, change_id, run_id, sync, at, unrepeatable) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (plan_id, change_id, run_id, sync, now_text(), unrepeatable),
         )
+
+    def open_calls(self, plan_id: str, sync: str) -> set[int]:
+        """The changes whose call left and may not be repeated blindly, without an outcome."""
+        rows = self._db.execute(
+            "SELECT change_id FROM calls WHERE plan_id = ? AND sync = ? AND unrepeatable "
+            "AND outcome IS NULL",
+            (plan_id, sync),
+        )
+        return {row[0] for row in rows}
+
+    def drop_call(self, plan_id: str, change_id: int) -> None:
+        """The call never had its effect."""
+        self._write("DELETE FROM calls WHERE plan_id = ? AND change_id = ?", (plan_id, change_id))
 
     def record_call(self, plan_id: str, outcome: Outcome) -> None:
         """A call was answered."""
@@ -158,7 +177,8 @@ class Journal:
     def applied(self, plan_id: str) -> set[int]:
         """The changes of a plan that calls have applied."""
         rows = self._db.execute(
-            "SELECT change_id FROM calls WHERE plan_id = ? AND outcome = ?", (plan_id, APPLIED)
+            "SELECT change_id FROM calls WHERE plan_id = ? AND outcome IN (?, ?)",
+            (plan_id, APPLIED, UNCERTAIN),
         )
         return {row[0] for row in rows}
 
@@ -222,6 +242,6 @@ class Journal:
         """Plans with imports or outcomes that the state does not have yet."""
         rows = self._db.execute(
             "SELECT plan_id FROM imports WHERE settled = 0 UNION "
-            "SELECT plan_id FROM calls WHERE outcome IS NOT NULL AND kept = 0"
+            "SELECT plan_id FROM calls WHERE kept = 0 AND (outcome IS NOT NULL OR unrepeatable)"
         )
         return {row[0] for row in rows}

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from compasso.applying.executor import keep_outcomes
-from compasso.applying.imports import settle_left_over
 from compasso.applying.journal import Journal
+from compasso.applying.runners import Tally, Work, make_runners
 from compasso.connectif import Client
 from compasso.model import CompassoError
 from compasso.planning import open_plan
@@ -37,13 +36,11 @@ async def recover(
                     "restore it; without it, what that apply did cannot be known",
                 ) from error
             with plan:
-                mine = [s for s in plan.syncs if s in syncs]
-                for sync in mine:
-                    before = len(journal.unkept(plan_id, sync))
-                    keep_outcomes(plan, sync, state, journal, "recovery")
-                    learned += before
-                if set(plan.syncs) <= set(syncs):
-                    learned += await settle_left_over(plan, state, client, journal, "recovery")
+                work = Work(plan, state, client, journal, "recovery", Tally(plan.syncs))
+                for runner in make_runners(work).values():
+                    for sync in plan.syncs:
+                        if sync in syncs:
+                            learned += await runner.settle_left_over(sync)
         for copy in journal.plans.glob("*.plan"):
             if copy.stem not in journal.unfinished_plans():
                 copy.unlink(missing_ok=True)

@@ -20,6 +20,8 @@ from compasso.connectif.clock import Clock
 from compasso.model import ApiCall, CompassoError, Priority
 
 TRIES = 8
+# No connection was made, so the request cannot have had an effect.
+_NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _TIMEOUT = httpx.Timeout(30.0, read=60.0, write=120.0)
 
 
@@ -51,7 +53,14 @@ class Answer:
 
 
 class LostAnswer(Exception):  # noqa: N818 - what happened, not whose fault
-    """A request was sent, and nobody knows whether it had its effect."""
+    """A request was sent, and nobody knows whether it had its effect.
+
+    `left` is False when it surely had none: no connection was made.
+    """
+
+    def __init__(self, what: str, *, left: bool = True) -> None:
+        super().__init__(what)
+        self.left = left
 
 
 class LimitReached(Exception):  # noqa: N818 - what happened, not whose fault
@@ -78,6 +87,7 @@ class Client:
         self.clock = clock
         self.sent = 0
         self.most: int | None = None  # how many requests may be sent in all
+        self.tries = TRIES
         self._waiting = 0
         self._key = key
         self._random = random.Random(seed)  # noqa: S311 - jitter, not a secret
@@ -94,21 +104,61 @@ class Client:
     ) -> None:
         await self._http.aclose()
 
-    async def send(self, call: ApiCall, priority: Priority = Priority.NORMAL) -> Answer:
+    async def send(
+        self,
+        call: ApiCall,
+        priority: Priority = Priority.NORMAL,
+        *,
+        leaving: Callable[[], None] = lambda: None,
+    ) -> Answer:
         """Send a call that may be repeated, until it is answered by other than 429 or 5xx.
 
+        `leaving` is called just before each try leaves, when it has its place in the budget.
         Raises CompassoError: 401, 403, or no answer after all tries.
         """
         return await self._repeat(
-            lambda: self._once(call.method, call.path, priority, call=call), call.method
+            lambda: self._once(call.method, call.path, priority, call=call, leaving=leaving),
+            call.method,
         )
 
-    async def send_once(self, call: ApiCall, priority: Priority = Priority.NORMAL) -> Answer:
-        """Send a call that may not be repeated blindly. Raises LostAnswer, CompassoError."""
-        while True:
-            answer = await self._once(call.method, call.path, priority, call=call)
-            if answer.status != 429:  # a refused call had no effect
+    async def send_once(
+        self,
+        call: ApiCall,
+        priority: Priority = Priority.NORMAL,
+        *,
+        leaving: Callable[[], None] = lambda: None,
+    ) -> Answer:
+        """Send a call that may not be repeated blindly.
+
+        A refused call (429) and one that never reached the server had no effect: they are sent
+        again. Raises LostAnswer when nobody knows, also after 5xx; CompassoError.
+        """
+        for attempt in range(self.tries):
+            try:
+                answer = await self._once(
+                    call.method, call.path, priority, call=call, leaving=leaving
+                )
+            except LostAnswer as lost:
+                if lost.left:
+                    raise
+                await self.pause(attempt)
+                continue
+            if answer.status >= 500:
+                raise LostAnswer(f"status {answer.status}")
+            if answer.status != 429:
                 return answer
+        raise self.unreachable(call.method, "refused, or no connection, every time")
+
+    async def pause(self, attempt: int, *, at_least: float = 0.0) -> None:
+        """Wait before the next try: longer and longer, at random."""
+        await self.clock.sleep(max(at_least, backoff(attempt, self._random.random())))
+
+    def unreachable(self, method: str, last: str) -> CompassoError:
+        """The error that says that the API does not answer."""
+        return CompassoError.say(
+            f"cannot reach Connectif at {self.base_url}: {method} failed {self.tries} times ({last})",
+            "what was applied is safe; try again later, and check base_url and the network",
+        )
 
     async def create_import(
         self,
@@ -190,7 +240,7 @@ class Client:
 
     async def _repeat(self, once: Callable[[], Any], method: str) -> Answer:
         last = "no answer"
-        for attempt in range(TRIES):
+        for attempt in range(self.tries):
             try:
                 answer: Answer = await once()
             except LostAnswer as lost:
@@ -201,15 +251,18 @@ class Client:
                 last = f"status {answer.status}"
                 if answer.status == 429:  # the budget waits as long as the server said
                     continue
-            if attempt < TRIES - 1:
-                await self.clock.sleep(backoff(attempt, self._random.random()))
-        raise CompassoError.say(
-            f"cannot reach Connectif at {self.base_url}: {method} failed {TRIES} times ({last})",
-            "what was applied is safe; try again later, and check base_url and the network",
-        )
+            if attempt < self.tries - 1:
+                await self.pause(attempt)
+        raise self.unreachable(method, last)
 
     async def _once(
-        self, method: str, path: str, priority: Priority, call: ApiCall | None = None, **more: Any
+        self,
+        method: str,
+        path: str,
+        priority: Priority,
+        call: ApiCall | None = None,
+        leaving: Callable[[], None] = lambda: None,
+        **more: Any,
     ) -> Answer:
         if self.most is not None and self.sent + self._waiting >= self.most:
             raise LimitReached
@@ -226,9 +279,12 @@ class Client:
                 more["json"] = call.body
             if call is not None and call.query:
                 more["params"] = dict(call.query)
+            leaving()
             response = await self._http.request(method, path, headers=headers, **more)
         except httpx.TransportError as error:
-            raise LostAnswer(type(error).__name__) from error
+            raise LostAnswer(
+                type(error).__name__, left=not isinstance(error, _NEVER_LEFT)
+            ) from error
         except httpx.InvalidURL as error:
             raise CompassoError.say(f"base_url is not an address: {self.base_url}") from error
         finally:

@@ -10,9 +10,17 @@ import pkgutil
 from functools import cache
 
 from compasso.model import CompassoError
-from compasso.targets.base import Target, TargetField, custom_fields, field_type
+from compasso.targets.base import Delivery, Target, TargetField, custom_fields, field_type
 
-__all__ = ["Target", "TargetField", "custom_fields", "field_type", "load_target", "target_names"]
+__all__ = [
+    "Delivery",
+    "Target",
+    "TargetField",
+    "custom_fields",
+    "field_type",
+    "load_target",
+    "target_names",
+]
 
 
 @cache

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
 from compasso.model import ApiCall, Change, FieldType, Json
@@ -32,6 +33,18 @@ class TargetField:
     import_typed: bool = False
 
 
+class Delivery(StrEnum):
+    """What may be done when the answer to a POST of this target is lost.
+
+    PATCH and DELETE can be sent again whatever the target says (API facts: 9.6).
+    """
+
+    REPEATABLE = "repeatable"  # the same request twice is one: sent again
+    ONCE = "once"  # looked up (`Target.look_up`), and sent again only if it is not there
+    AT_MOST_ONCE = "at_most_once"  # never sent again: it may be lost
+    AT_LEAST_ONCE = "at_least_once"  # sent again: it may be there twice
+
+
 @dataclass(frozen=True)
 class Target:
     """One kind of Connectif record.
@@ -49,8 +62,16 @@ class Target:
     schema: Mapping[str, Any]
     fields: Mapping[str, TargetField]
     call: Callable[[Change, str], ApiCall] = field(repr=False)
-    # For a create that may not be repeated: the call that tells whether it happened already.
+    delivery: Delivery = Delivery.REPEATABLE
+    # The call that tells whether a create happened already: 2xx with the record, or 404.
     look_up: Callable[[Change], ApiCall] | None = field(default=None, repr=False)
+    # Which fields of the change the record that was looked up does not have as wanted.
+    differing: Callable[[Change, Mapping[str, Any]], Sequence[str]] = field(
+        default=lambda change, record: [
+            name for name, value in change.fields.items() if record.get(name) != value
+        ],
+        repr=False,
+    )
     import_type: str | None = None
     import_required: tuple[str, ...] = ()
     required: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from compasso.model import ApiCall, Change, Operation
 from compasso.schemas import load_schema
-from compasso.targets.base import Target, schema_fields
+from compasso.targets.base import Delivery, Target, schema_fields
 
 
 def _call(change: Change, key_field: str) -> ApiCall:
@@ -31,5 +31,6 @@ TARGET = Target(
     call=_call,
     required=tuple(load_schema("contact-fields")["required"]),
     can_update=False,
+    delivery=Delivery.ONCE,
     look_up=_look_up,
 )

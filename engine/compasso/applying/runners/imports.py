@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import csv
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from compasso.applying.journal import ImportIntent, Journal
-from compasso.connectif import Client, LostAnswer
+from compasso.applying.journal import ImportIntent
+from compasso.applying.runners.base import Work
+from compasso.connectif import LostAnswer
 from compasso.model import Batch, CompassoError
-from compasso.planning import Plan
-from compasso.state import Commit, State
+from compasso.state import Commit
 from compasso.targets import Target
 
 QUEUE = 10  # documented: at most so many imports may wait
@@ -31,15 +31,6 @@ _CLOCK_SKEW = timedelta(minutes=2)
 # failed, and the next plan sends them again. (It cannot be cancelled: DELETE takes only
 # imports that have ended.)
 PATIENCE_SECONDS = 2 * 3600.0
-
-
-@dataclass(frozen=True)
-class Settled:
-    """An import that is over, with the changes that failed and their reasons."""
-
-    batch: Batch
-    failures: dict[int, str]
-    keys: dict[str, int]
 
 
 @dataclass
@@ -54,32 +45,27 @@ class _Running:
 class ImportRunner:
     """Runs the imports of a plan."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        state: State,
-        client: Client,
-        journal: Journal,
-        run_id: str,
-        check_stop: Callable[[], None],
-        show: Callable[[str, str], None],
-    ) -> None:
-        self.plan = plan
-        self.state = state
-        self.client = client
-        self.journal = journal
-        self.run_id = run_id
-        self.check_stop = check_stop
-        self.show = show
+    order: ClassVar[int] = 1
 
-    async def run(self, batches: Sequence[Batch], target: Target) -> AsyncIterator[Settled]:
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.plan = work.plan
+        self.client = work.client
+        self.journal = work.journal
+        settled = {i.batch_id for i in self.journal.imports(self.plan.plan_id) if i.settled}
+        self.settled = settled
+
+    def done(self, batch: Batch) -> int:
+        return batch.rows if batch.batch_id in self.settled else 0
+
+    async def run(self, batches: Sequence[Batch], target: Target) -> None:
         """Upload all batches, up to ten at a time, and settle each as it ends."""
-        waiting = list(batches)
+        waiting = [b for b in batches if b.batch_id not in self.settled]
         running = await self._resume(waiting)
         interval = 1.0
         moved = self.client.clock.now()  # when an import was last taken or ended
         while waiting or running:
-            self.check_stop()
+            self.work.check_stop()
             if not running and self.client.clock.now() - moved > PATIENCE_SECONDS:
                 raise CompassoError.say(
                     "Connectif's queue of imports has been full for "
@@ -88,7 +74,7 @@ class ImportRunner:
                     "or set `route: calls` for small syncs",
                 )
             while waiting and len(running) < QUEUE:
-                self.check_stop()
+                self.work.check_stop()
                 begun = await self._upload(waiting[0], target)
                 if begun is None:  # the account's queue is full with others' imports
                     break
@@ -102,7 +88,7 @@ class ImportRunner:
                 running.remove(one)
                 interval = 1.0
                 moved = self.client.clock.now()
-                yield await self._settle(one)
+                await self._settle(one)
 
     async def _resume(self, waiting: list[Batch]) -> list[_Running]:
         """Imports that an earlier, interrupted apply of this plan began."""
@@ -141,12 +127,12 @@ class ImportRunner:
             file = Path(folder) / "import.csv"
             rows = await asyncio.to_thread(self.plan.write_import, batch, file)
             intent = ImportIntent(
-                self.plan.plan_id, batch.batch_id, self.run_id, batch.sync,
+                self.plan.plan_id, batch.batch_id, self.work.run_id, batch.sync,
                 str(target.import_type), rows, self._now(), None, False,
             )  # fmt: skip
             while True:
                 self.journal.intend_import(intent)
-                self.show(batch.sync, f"uploading {rows:,} rows")
+                self.work.show(batch.sync, f"uploading {rows:,} rows")
                 try:
                     answer = await self.client.create_import(
                         str(target.import_type), file, batch.priority
@@ -180,9 +166,9 @@ class ImportRunner:
         total = sum(r.rows for r in running)
         end = self.client.clock.now() + seconds
         while (left := end - self.client.clock.now()) > 0:
-            self.show(name, f"Connectif is working on {total:,} rows")
+            self.work.show(name, f"Connectif is working on {total:,} rows")
             await self.client.clock.sleep(min(left, 0.5))
-            self.check_stop()
+            self.work.check_stop()
 
     async def _poll(self, running: list[_Running]) -> list[_Running]:
         """The imports that are over now: one request, whether one runs or ten."""
@@ -207,8 +193,8 @@ class ImportRunner:
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self.client.clock.now(), UTC)
 
-    async def _settle(self, one: _Running) -> Settled:
-        """Commit what an import did."""
+    async def _settle(self, one: _Running) -> int:
+        """Commit what an import did; answers how many records it applied."""
         batch = one.batch
         keys = self.plan.keys(batch)
         failures: dict[int, str] = {}
@@ -219,11 +205,11 @@ class ImportRunner:
             failures = dict.fromkeys(keys.values(), reason)
         elif one.last.get("errors"):
             failures = await self._failed_rows(one, keys)
-        self.state.commit(
+        self.work.state.commit(
             Commit(
                 sync=batch.sync,
                 plan_id=self.plan.plan_id,
-                run_id=self.run_id,
+                run_id=self.work.run_id,
                 changes=self.plan.changes_file,
                 first=batch.first,
                 last=batch.last,
@@ -231,7 +217,34 @@ class ImportRunner:
             )
         )
         self.journal.settle_import(self.plan.plan_id, batch.batch_id)
-        return Settled(batch, failures, keys)
+        applied = batch.rows - len(failures)
+        tally = self.work.tally
+        tally.applied[batch.sync] += applied
+        if failures:
+            names = {change: key for key, change in keys.items()}
+            for change, reason in failures.items():
+                tally.fail(batch.sync, names.get(change, ""), batch.operation, reason)
+        self.work.show(batch.sync, "")
+        return applied
+
+    async def settle_left_over(self, sync: str) -> int:
+        batches = {b.batch_id: b for b in self.plan.batches}
+        carried = 0
+        for intent in self.journal.imports(self.plan.plan_id, open_only=True):
+            if intent.sync != sync:
+                continue
+            import_id = intent.import_id or await self.find(intent)
+            if import_id is None:
+                self.journal.drop_import(intent.plan_id, intent.batch_id)
+                continue
+            batch = batches[intent.batch_id]
+            one = _Running(batch, import_id, intent.total, intent.at.timestamp())
+            interval = 1.0
+            while not await self._poll([one]):
+                await self._pause(interval, [one])
+                interval = min(interval * 1.6, _SLOWEST_POLL)
+            carried += await self._settle(one)
+        return carried
 
     async def _failed_rows(self, one: _Running, keys: dict[str, int]) -> dict[int, str]:
         """The failed rows by the error report. Without one, none can be called applied."""
@@ -246,6 +259,9 @@ class ImportRunner:
         if len(failures) < int(one.last["errors"]):
             return {**dict.fromkeys(keys.values(), unknown), **failures}
         return failures
+
+
+RUNNER = ImportRunner
 
 
 def read_error_report(file: Path, columns: Sequence[str], keys: dict[str, int]) -> dict[int, str]:
@@ -277,26 +293,3 @@ def _moment(text: object) -> datetime | None:
         return datetime.fromisoformat(str(text))
     except ValueError:
         return None
-
-
-async def settle_left_over(
-    plan: Plan, state: State, client: Client, journal: Journal, run_id: str
-) -> int:
-    """Settle the imports that a killed apply left; answers how many records they carried."""
-    runner = ImportRunner(plan, state, client, journal, run_id, lambda: None, lambda *_: None)
-    batches = {b.batch_id: b for b in plan.batches}
-    carried = 0
-    for intent in journal.imports(plan.plan_id, open_only=True):
-        batch = batches[intent.batch_id]
-        import_id = intent.import_id or await runner.find(intent)
-        if import_id is None:
-            journal.drop_import(intent.plan_id, intent.batch_id)
-            continue
-        one = _Running(batch, import_id, intent.total, intent.at.timestamp())
-        interval = 1.0
-        while not await runner._poll([one]):
-            await client.clock.sleep(interval)
-            interval = min(interval * 1.6, _SLOWEST_POLL)
-        settled = await runner._settle(one)
-        carried += batch.rows - len(settled.failures)
-    return carried

@@ -1,0 +1,235 @@
+"""Changes by call: one request a record.
+
+What may be done after a lost answer is the target's `delivery`: see `Delivery`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import ClassVar
+
+from compasso.applying.journal import APPLIED, FAILED, UNCERTAIN, Outcome
+from compasso.applying.runners.base import Work
+from compasso.connectif import Answer, LostAnswer
+from compasso.model import ApiCall, Batch, Change, CompassoError, Operation
+from compasso.state import Commit
+from compasso.targets import Delivery, Target, load_target
+
+IN_FLIGHT = 8  # calls at once: enough to use the budget when an answer takes some seconds
+LOST = "the answer was lost, and it may not be sent twice (delivery: at_most_once)"
+_COMMIT_EVERY = 200  # outcomes; between commits the journal has them
+_GRACE_SECONDS = 4.0  # how long a stop waits for answers that are under way
+# A create whose answer was lost is looked for after this long.
+_LOOK_UP_AFTER = 1.0
+# These methods may be sent twice: PATCH is an upsert, DELETE of what is gone does nothing (9.6).
+_REPEATABLE_METHODS = frozenset({"GET", "PATCH", "PUT", "DELETE"})
+
+
+class CallRunner:
+    """Sends the changes of a plan that go by call."""
+
+    order: ClassVar[int] = 2  # after imports: those take time at Connectif, not requests
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.known = work.journal.applied(work.plan.plan_id)
+        self._fatal: CompassoError | None = None
+
+    def done(self, batch: Batch) -> int:
+        return sum(1 for change in self.known if batch.first <= change <= batch.last)
+
+    async def run(self, batches: Sequence[Batch], target: Target) -> None:
+        await self._settle_open(batches[0].sync, target)
+        for batch in batches:
+            await self._run_batch(batch, target)
+
+    async def _run_batch(self, batch: Batch, target: Target) -> None:
+        work = self.work
+        tasks: set[asyncio.Task[None]] = set()
+        since = 0
+        try:
+            for change in work.plan.changes(batch, self.known):
+                work.check_stop()
+                if len(tasks) >= IN_FLIGHT:
+                    done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                    _raise_first(done)
+                if self._fatal is not None:
+                    raise self._fatal
+                tasks.add(asyncio.create_task(self._one_call(change, batch, target)))
+                since += 1
+                if since >= _COMMIT_EVERY:
+                    since = 0
+                    self.keep_outcomes(batch.sync)
+            while tasks:
+                done, tasks = await asyncio.wait(
+                    tasks, timeout=0.2, return_when=asyncio.FIRST_COMPLETED
+                )
+                _raise_first(done)
+                if tasks:
+                    work.check_stop()
+        finally:
+            await _settle_tasks(tasks)
+            self.keep_outcomes(batch.sync)
+        if self._fatal is not None:
+            raise self._fatal
+
+    async def _one_call(self, change: Change, batch: Batch, target: Target) -> None:
+        """Intent, request, outcome."""
+        try:
+            outcome = await self._deliver(change, batch, target)
+        except CompassoError as error:
+            self._fatal = self._fatal or error
+            return
+        self._record(change, outcome)
+
+    def _record(self, change: Change, outcome: Outcome) -> None:
+        tally = self.work.tally
+        if outcome.outcome == FAILED:
+            tally.fail(change.sync, change.key, change.operation, outcome.reason or "")
+        else:
+            tally.applied[change.sync] += 1
+            tally.uncertain[change.sync] += outcome.outcome == UNCERTAIN
+        self.work.journal.record_call(self.work.plan.plan_id, outcome)
+        self.work.show(change.sync, "")
+
+    async def _deliver(self, change: Change, batch: Batch, target: Target) -> Outcome:
+        work = self.work
+        call = target.call(change, work.plan.key_field(change.sync))
+        delivery = delivery_of(work, change.sync, target, call)
+        once = delivery in {Delivery.ONCE, Delivery.AT_MOST_ONCE}
+
+        def intend() -> None:
+            work.journal.intend_call(
+                work.plan.plan_id, change.change_id, work.run_id, change.sync, unrepeatable=once
+            )
+
+        if not once:
+            answer = await work.client.send(call, batch.priority, leaving=intend)
+            return await self._judge(change, batch, target, answer)
+        for attempt in range(work.client.tries):
+            try:
+                answer = await work.client.send_once(call, batch.priority, leaving=intend)
+            except LostAnswer:
+                if delivery is Delivery.AT_MOST_ONCE:
+                    return Outcome(change.change_id, UNCERTAIN, 0, LOST)
+                await work.client.pause(attempt, at_least=_LOOK_UP_AFTER)
+                found = await self._look_up(change, batch, target)
+                if found is not None:
+                    return found
+            else:
+                return await self._judge(change, batch, target, answer)
+        raise work.client.unreachable(call.method, "its answer was lost every time")
+
+    async def _judge(self, change: Change, batch: Batch, target: Target, answer: Answer) -> Outcome:
+        """What an answer means for the record."""
+        gone = change.operation is Operation.DELETE and answer.status == 404
+        if answer.ok or gone:
+            return Outcome(change.change_id, APPLIED, answer.status, None)
+        if change.operation is Operation.CREATE:
+            # Refused because it is there already, just as wanted? So it is when the answer to an
+            # earlier try was lost, or when someone made it by hand.
+            found = await self._look_up(change, batch, target)
+            if found is not None and found.outcome == APPLIED:
+                return found
+        return Outcome(change.change_id, FAILED, answer.status, answer.reason())
+
+    async def _look_up(self, change: Change, batch: Batch, target: Target) -> Outcome | None:
+        """Whether a record that may have been created is there; None if it is not."""
+        if target.look_up is None:
+            return None
+        answer = await self.work.client.send(target.look_up(change), batch.priority)
+        if not (answer.ok and isinstance(answer.body, dict)):
+            return None
+        differing = target.differing(change, answer.body)
+        if not differing:
+            return Outcome(change.change_id, APPLIED, answer.status, None)
+        names = ", ".join(differing)
+        reason = f"a {target.label} with this key is there already, with another {names}"
+        return Outcome(change.change_id, FAILED, answer.status, reason)
+
+    async def _settle_open(self, sync: str, target: Target) -> int:
+        """Calls that left, of which nobody knows what became, and that may not be repeated."""
+        work = self.work
+        plan = work.plan
+        left = work.journal.open_calls(plan.plan_id, sync)
+        if not left:
+            return 0
+        settled = 0
+        for batch in plan.batches:
+            within = {c for c in left if batch.first <= c <= batch.last}
+            if not within:
+                continue
+            for change in plan.changes(batch):
+                if change.change_id not in within:
+                    continue
+                call = target.call(change, plan.key_field(sync))
+                if delivery_of(work, sync, target, call) is Delivery.AT_MOST_ONCE:
+                    found: Outcome | None = Outcome(change.change_id, UNCERTAIN, 0, LOST)
+                else:
+                    found = await self._look_up(change, batch, target)
+                if found is None:
+                    work.journal.drop_call(plan.plan_id, change.change_id)
+                    continue
+                work.journal.record_call(plan.plan_id, found)
+                settled += 1
+        self.keep_outcomes(sync)
+        self.known = work.journal.applied(plan.plan_id)
+        return settled
+
+    async def settle_left_over(self, sync: str) -> int:
+        work = self.work
+        learned = len(work.journal.unkept(work.plan.plan_id, sync))
+        self.keep_outcomes(sync)
+        if work.journal.open_calls(work.plan.plan_id, sync):
+            name = next(b.target for b in work.plan.batches if b.sync == sync)
+            learned += await self._settle_open(sync, load_target(name))
+        return learned
+
+    def keep_outcomes(self, sync: str) -> None:
+        """Commit to the state what the journal knows of the plan's calls and the state does not."""
+        plan, journal = self.work.plan, self.work.journal
+        outcomes = journal.unkept(plan.plan_id, sync)
+        if not outcomes:
+            return
+        changes = [o.change_id for o in outcomes]
+        self.work.state.commit(
+            Commit(
+                sync=sync,
+                plan_id=plan.plan_id,
+                run_id=self.work.run_id,
+                changes=plan.changes_file,
+                first=min(changes),
+                last=max(changes),
+                only=frozenset(changes),
+                failures={o.change_id: o.reason or "" for o in outcomes if o.outcome == FAILED},
+            )
+        )
+        journal.mark_kept(plan.plan_id, changes)
+
+
+RUNNER = CallRunner
+
+
+def delivery_of(work: Work, sync: str, target: Target, call: ApiCall) -> Delivery:
+    """What may be done when the answer to a call is lost. A spec may choose (`delivery:`)."""
+    if call.method in _REPEATABLE_METHODS:
+        return Delivery.REPEATABLE
+    return Delivery(work.plan.manifest["syncs"][sync].get("delivery", target.delivery))
+
+
+def _raise_first(tasks: set[asyncio.Task[None]]) -> None:
+    """What went wrong here and not at the API (a full disk, say) ends the run."""
+    for error in [task.exception() for task in tasks]:
+        if error is not None:
+            raise error
+
+
+async def _settle_tasks(tasks: set[asyncio.Task[None]]) -> None:
+    """Let requests under way end, but not for long; the journal knows of a lost one."""
+    if not tasks:
+        return
+    ended, late = await asyncio.wait(tasks, timeout=_GRACE_SECONDS)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, *ended, return_exceptions=True)
