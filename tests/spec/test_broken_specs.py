@@ -218,6 +218,13 @@ CASES = {
             "    -> keep it inside the project and out of Git, or use ${env:NAME}",
         ],
     ),
+    "address of a database in the file": (
+        {"compasso.yml": 'project: shop\nconnections: {erp: "postgresql://u:p@db/shop"}\n'},
+        [
+            "compasso.yml:2:15: error: `erp` must be a reference to a secret, never the address itself",
+            "    -> write ${env:ERP_URL}, and set that variable",
+        ],
+    ),
     "source outside": (
         changed("source: {csv: data/c.csv}\n", "source: {csv: ../c.csv}\n"),
         [

@@ -58,6 +58,8 @@ def load_project(
         if not spec.problems:
             _build(spec, merged, syncs, fields, problems)
     _check_names(root, syncs, fields, problems)
+    connections = _connections(settings["connections"], root, document)
+    syncs = [_connect(sync, connections, problems) for sync in syncs]
     warnings = [p for p in problems if p.severity is Severity.WARNING]
     errors = [p for p in problems if p.severity is Severity.ERROR]
     if errors:
@@ -73,8 +75,41 @@ def load_project(
         syncs=tuple(syncs),
         contact_fields=tuple(fields),
         warnings=tuple(warnings),
+        connections=connections,
     )
     return _choose(project, only)
+
+
+def _connections(
+    references: Mapping[str, Any], root: Path, document: Document
+) -> dict[str, Secret]:
+    return {
+        name: Secret(
+            str(reference), root, nearest(document.positions, ("connections", name), document.file)
+        )
+        for name, reference in references.items()
+    }
+
+
+def _connect(sync: Sync, connections: Mapping[str, Secret], problems: list[Diagnostic]) -> Sync:
+    """The sync with the address of the database that its source names."""
+    name = sync.source.options.get("connection")
+    if name is None:
+        return sync
+    if name not in connections:
+        problems.append(
+            Diagnostic(
+                message=f"compasso.yml has no connection {name!r}",
+                position=sync.position("source", "connection"),
+                text=f"connection: {name}",
+                hint=did_you_mean(str(name), connections)
+                if connections
+                else f"add it there: connections: {{{name}: '${{env:{str(name).upper()}_URL}}'}}",
+            )
+        )
+        return sync
+    source = dataclasses.replace(sync.source, connection=connections[str(name)])
+    return dataclasses.replace(sync, source=source)
 
 
 def project_files(root: Path) -> list[Path]:
@@ -127,6 +162,7 @@ def _overlay(
 ) -> dict[str, dict[str, Any]]:
     """The project's settings with those of the environment on top."""
     base = {part: dict(getattr(shape, part)) for part in ("connectif", "budget", "state")}
+    base["connections"] = dict(shape.connections)
     base["vars"] = dict(shape.vars)
     if environment is not None:
         if environment not in shape.environments:
@@ -140,7 +176,7 @@ def _overlay(
         for part, known in base.items():
             extra = getattr(overlay, part)
             for key in extra:
-                if part != "vars" and key not in known:
+                if part not in {"vars", "connections"} and key not in known:
                     place = nearest(
                         document.positions, ("environments", environment, part, key), document.file
                     )
@@ -153,27 +189,46 @@ def _overlay(
                     )
             known.update(extra)
     _check_settings(base, environment, document, problems)
-    key = str(base["connectif"]["api_key"])
-    if not _SECRET.fullmatch(key):
+    path: tuple[str, ...] = ("connectif", "api_key")
+    _check_secret("api_key", str(base["connectif"]["api_key"]), path, document, problems)
+    for name, address in base["connections"].items():
+        path = ("connections", name)
+        if environment is not None and name in shape.environments[environment].connections:
+            path = ("environments", environment, *path)
+        _check_secret(name, str(address), path, document, problems)
+    return base
+
+
+def _check_secret(
+    name: str,
+    reference: str,
+    path: tuple[str, ...],
+    document: Document,
+    problems: list[Diagnostic],
+) -> None:
+    """A secret stands in no file of the project; its place is named."""
+    place = nearest(document.positions, path, document.file)
+    if not _SECRET.fullmatch(reference):
+        variable = "CONNECTIF_API_KEY" if name == "api_key" else f"{name.upper()}_URL"
+        thing = "key" if name == "api_key" else "address"
         problems.append(
             Diagnostic(
-                message="`api_key` must be a reference to a secret, never the key itself",
+                message=f"`{name}` must be a reference to a secret, never the {thing} itself",
                 code="secret-in-file",
-                position=nearest(document.positions, ("connectif", "api_key"), document.file),
-                hint="write ${env:CONNECTIF_API_KEY}, and set that variable",
+                position=place,
+                hint=f"write ${{env:{variable}}}, and set that variable",
             )
         )
-    elif key.startswith("${file:"):
-        file = document.file.parent / key.removeprefix("${file:").removesuffix("}")
+    elif reference.startswith("${file:"):
+        file = document.file.parent / reference.removeprefix("${file:").removesuffix("}")
         if not file.resolve().is_relative_to(document.file.parent):
             problems.append(
                 Diagnostic(
-                    message="the file of `api_key` leads out of the project",
-                    position=nearest(document.positions, ("connectif", "api_key"), document.file),
+                    message=f"the file of `{name}` leads out of the project",
+                    position=place,
                     hint="keep it inside the project and out of Git, or use ${env:NAME}",
                 )
             )
-    return base
 
 
 def _check_settings(

@@ -61,6 +61,7 @@ class EnvironmentShape(Shape):
     connectif: dict[str, str] = Field(default_factory=dict)
     budget: dict[str, int] = Field(default_factory=dict)
     state: dict[str, str] = Field(default_factory=dict)
+    connections: dict[Name, str] = Field(default_factory=dict)
     vars: dict[str, Scalar] = Field(default_factory=dict)
 
 
@@ -71,6 +72,11 @@ class ProjectShape(Shape):
     connectif: ConnectifShape = Field(default_factory=ConnectifShape.model_construct)
     budget: BudgetShape = Field(default_factory=BudgetShape.model_construct)
     state: StateShape = Field(default_factory=StateShape.model_construct)
+    connections: dict[Name, str] = Field(
+        default_factory=dict,
+        description="Databases by name; each address is a reference to a secret: ${env:NAME} "
+        "or ${file:PATH}. Specs use them by their names.",
+    )
     vars: dict[str, Scalar] = Field(
         default_factory=dict, description="Values that every mapping can use as vars.NAME."
     )

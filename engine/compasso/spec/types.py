@@ -78,6 +78,7 @@ class SourceSpec:
     kind: str
     location: str
     options: Mapping[str, Json] = field(default_factory=dict)
+    connection: Secret | None = None  # the address of a database
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +212,7 @@ class Project:
     syncs: tuple[Sync, ...]
     contact_fields: tuple[ContactFieldSpec, ...]
     warnings: tuple[Diagnostic, ...] = ()
+    connections: Mapping[str, Secret] = field(default_factory=dict)  # databases, by name
 
 
 def nearest(
