@@ -14,15 +14,13 @@ import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from compasso.engine import cursor
 from compasso.mapping.quoting import quote_name, quote_text
 from compasso.model import Batch, Change, CompassoError, FieldType, Operation, Priority, Route
 from compasso.state import State
 from compasso.targets import load_target
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 FORMAT_VERSION = "1.0"
 TABLES = ("changes.parquet", "requests.parquet", "rejects.parquet", "digests.parquet")
@@ -151,7 +149,7 @@ class Plan:
     @cached_property
     def batches(self) -> tuple[Batch, ...]:
         """What is to be sent, in the order of application."""
-        with _connection() as connection:
+        with cursor() as connection:
             rows = connection.execute(
                 "SELECT batch_id, sync, target, operation, route, priority, first, last, columns, "
                 "size_bytes, requests, reason FROM read_parquet($f) ORDER BY batch_id",
@@ -168,7 +166,7 @@ class Plan:
     def changes(self, batch: Batch, skip: Collection[int] = ()) -> Iterator[Change]:
         """The changes of a batch in their order, a few at a time; `skip` names change ids."""
         left_out = frozenset(skip)
-        with _connection() as connection:
+        with cursor() as connection:
             connection.execute(
                 "SELECT change_id, sync, operation, key, fields, before, source_row, batch_id "
                 "FROM read_parquet($f) WHERE change_id BETWEEN $first AND $last ORDER BY change_id",
@@ -199,7 +197,7 @@ class Plan:
         ]
         where = "change_id BETWEEN $first AND $last"
         names: dict[str, Any] = {"first": batch.first, "last": batch.last}
-        with _connection() as connection:
+        with cursor() as connection:
             if skip:
                 connection.execute(
                     "CREATE TEMP TABLE skipped AS SELECT unnest($skip) AS change_id",
@@ -219,7 +217,7 @@ class Plan:
 
     def keys(self, batch: Batch) -> dict[str, int]:
         """The change id of each key of a batch."""
-        with _connection() as connection:
+        with cursor() as connection:
             return dict(
                 connection.execute(
                     "SELECT key, change_id FROM read_parquet($f) "
@@ -277,9 +275,3 @@ def _cell(name: str, kind: FieldType, date_form: str) -> str:
     if kind is FieldType.DATE:
         return f"strftime(CAST(left({text}, 19) AS TIMESTAMP), {quote_text(date_form)})"
     return carried
-
-
-def _connection() -> DuckDBPyConnection:
-    import duckdb
-
-    return duckdb.connect()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
+from compasso.engine import open_file
 from compasso.model import CompassoError
 from compasso.state.base import Commit, Failure, Record, State
 
@@ -251,23 +252,22 @@ class LocalState:
         import duckdb
 
         path = self._path(sync)
-        try:
-            connection = duckdb.connect(str(path), read_only=read_only)
-        except duckdb.IOException as error:
-            if "lock" in str(error).lower():
+        with ExitStack() as stack:
+            try:
+                connection = stack.enter_context(open_file(path, read_only=read_only))
+            except duckdb.Error as error:
+                if "lock" in str(error).lower() or "already attached" in str(error):
+                    raise CompassoError.say(
+                        f"the state of {sync} is in use by another compasso",
+                        "try again when it ends",
+                    ) from error
                 raise CompassoError.say(
-                    f"the state of {sync} is in use by another compasso", "try again when it ends"
+                    f"the state file {path} cannot be opened: {str(error).splitlines()[0]}",
+                    "restore it from a copy, or delete it to start anew",
                 ) from error
-            raise CompassoError.say(
-                f"the state file {path} cannot be opened: {str(error).splitlines()[0]}",
-                "restore it from a copy, or delete it to start anew",
-            ) from error
-        try:
             if not read_only:
                 connection.execute(_SCHEMA)
             yield connection
-        finally:
-            connection.close()
 
     def _query(self, sync: str, sql: str) -> list[tuple[Any, ...]]:
         if not self._path(sync).exists():
