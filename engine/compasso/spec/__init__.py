@@ -6,6 +6,9 @@ from compasso.spec.types import (
     Cast,
     ConnectifSettings,
     ContactFieldSpec,
+    Destination,
+    Export,
+    ExportColumn,
     FieldKind,
     FieldSpec,
     Guards,
@@ -16,6 +19,7 @@ from compasso.spec.types import (
     SourceSpec,
     SpecTest,
     StateSettings,
+    Stock,
     Sync,
 )
 
@@ -25,6 +29,9 @@ __all__ = [
     "Cast",
     "ConnectifSettings",
     "ContactFieldSpec",
+    "Destination",
+    "Export",
+    "ExportColumn",
     "FieldKind",
     "FieldSpec",
     "Guards",
@@ -35,6 +42,7 @@ __all__ = [
     "SourceSpec",
     "SpecTest",
     "StateSettings",
+    "Stock",
     "Sync",
     "load_project",
 ]

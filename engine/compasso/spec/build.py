@@ -28,7 +28,13 @@ from compasso.spec.types import (
 )
 
 if TYPE_CHECKING:
-    from compasso.spec.shapes import ContactFieldShape, ContactFieldsShape, FieldShape, SyncShape
+    from compasso.spec.shapes import (
+        ContactFieldShape,
+        ContactFieldsShape,
+        FieldShape,
+        ScheduleShape,
+        SyncShape,
+    )
 
 KINDS = ("csv", "parquet", "jsonl", "json")
 LATER_KINDS = ("excel", "sql", "http", "dlt")
@@ -71,15 +77,17 @@ def build_sync(
             )
         )
 
-    _check_secrets(spec.value, (), complain)
-    source = _source(shape.source, complain)
+    check_secrets(spec.value, (), complain)
+    source = build_source(shape.source, complain)
     fields = {name: _field(name, value, complain) for name, value in shape.fields.items()}
-    rejects = _limit(shape.rejects.max, ("rejects", "max"), complain) if shape.rejects else None
-    guards = Guards(
-        _limit(shape.guards.max_delete, ("guards", "max_delete"), complain),
-        _limit(shape.guards.max_change, ("guards", "max_change"), complain),
+    rejects = (
+        build_limit(shape.rejects.max, ("rejects", "max"), complain) if shape.rejects else None
     )
-    schedule = _schedule(shape, complain)
+    guards = Guards(
+        build_limit(shape.guards.max_delete, ("guards", "max_delete"), complain),
+        build_limit(shape.guards.max_change, ("guards", "max_change"), complain),
+    )
+    schedule = build_schedule(shape.schedule, complain)
     if not shape.fields:
         complain(("fields",), "the mapping has no fields", "name at least the key")
     if shape.missing == "retire" and shape.target != "products":
@@ -123,7 +131,7 @@ def build_sync(
     )
 
 
-def _check_secrets(value: Json, path: tuple[str | int, ...], complain: Complain) -> None:
+def check_secrets(value: Json, path: tuple[str | int, ...], complain: Complain) -> None:
     """A spec may not name a secret: its values end up in plans and in the account."""
     if isinstance(value, str) and _SECRET.search(value):
         complain(
@@ -133,13 +141,14 @@ def _check_secrets(value: Json, path: tuple[str | int, ...], complain: Complain)
         )
     elif isinstance(value, dict):
         for key, item in value.items():
-            _check_secrets(item, (*path, key), complain)
+            check_secrets(item, (*path, key), complain)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            _check_secrets(item, (*path, index), complain)
+            check_secrets(item, (*path, index), complain)
 
 
-def _source(source: Mapping[str, Any], complain: Complain) -> SourceSpec | None:
+def build_source(source: Mapping[str, Any], complain: Complain) -> SourceSpec | None:
+    """Where the rows come from; None when that is not clear."""
     kinds = [key for key in source if key in KINDS or key in LATER_KINDS]
     if len(kinds) != 1:
         known = frozenset().union(*_OPTIONS.values())
@@ -202,7 +211,7 @@ def _option(kind: str, name: str, value: Any, complain: Complain) -> None:
 
 def _field(name: str, shape: str | FieldShape, complain: Complain) -> FieldSpec | None:
     if isinstance(shape, str):
-        return _text_field(shape, None)
+        return text_field(shape, None)
     given = shape.model_fields_set
     if ("from_" in given) == ("value" in given):
         complain(
@@ -217,10 +226,11 @@ def _field(name: str, shape: str | FieldShape, complain: Complain) -> FieldSpec 
             complain(("fields", name), "a constant needs no type", "write the value as it is")
             return None
         return FieldSpec(FieldKind.CONSTANT, shape.value)
-    return _text_field(shape.from_ or "", cast)
+    return text_field(shape.from_ or "", cast)
 
 
-def _text_field(text: str, cast: Cast | None) -> FieldSpec:
+def text_field(text: str, cast: Cast | None) -> FieldSpec:
+    """A column, or a template when the text has braces."""
     kind = FieldKind.TEMPLATE if "{{" in text or "{%" in text else FieldKind.COLUMN
     return FieldSpec(kind, text, cast)
 
@@ -254,7 +264,8 @@ def _cast(name: str, shape: FieldShape, complain: Complain) -> Cast | None:
     return Cast(shape.type, formats, shape.separator, shape.decimal or ".")
 
 
-def _limit(value: Any, path: tuple[str, ...], complain: Complain) -> Limit | None:
+def build_limit(value: Any, path: tuple[str, ...], complain: Complain) -> Limit | None:
+    """A limit such as 5% or 200."""
     if value is None:
         return None
     percent = isinstance(value, str) and value.strip().endswith("%")
@@ -273,8 +284,8 @@ def _limit(value: Any, path: tuple[str, ...], complain: Complain) -> Limit | Non
     return Limit(number, percent)
 
 
-def _schedule(shape: SyncShape, complain: Complain) -> ScheduleSpec | None:
-    given = shape.schedule
+def build_schedule(given: ScheduleShape | None, complain: Complain) -> ScheduleSpec | None:
+    """When a spec is due."""
     if given is None:
         return None
     from zoneinfo import ZoneInfo

@@ -9,11 +9,11 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 def spec_schema() -> dict[str, Any]:
     """The schema of a spec file, of any kind."""
-    from compasso.spec.shapes import SHAPES
+    from compasso.spec.kinds import kind_names, load_kind
 
     definitions: dict[str, Any] = {}
     kinds = []
-    for shape in SHAPES.values():
+    for shape in (load_kind(name).SHAPE for name in kind_names()):
         schema = shape.model_json_schema()
         definitions |= schema.pop("$defs", {})
         definitions[shape.__name__] = schema

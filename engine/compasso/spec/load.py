@@ -5,18 +5,19 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compasso.model import CompassoError, Diagnostic, Json, Position, Severity
-from compasso.spec.build import build_contact_fields, build_sync
 from compasso.spec.document import Document, read_document
+from compasso.spec.kinds import Declared, kind_names, load_kind
 from compasso.spec.problems import did_you_mean, explain_errors
 from compasso.spec.types import (
     BudgetSettings,
     ConnectifSettings,
     ContactFieldSpec,
+    Export,
     Project,
     Secret,
     StateSettings,
@@ -50,16 +51,23 @@ def load_project(
         raise CompassoError(*problems)
     settings = _overlay(shape, environment, document, problems)
     merged: dict[str, Json] = {**settings["vars"], **(variables or {})}
-    syncs: list[Sync] = []
-    fields: list[ContactFieldSpec] = []
+    declared: list[Declared] = []
     for path in _spec_files(root, shape, document, problems):
         spec = read_document(path)
         problems.extend(spec.problems)
         if not spec.problems:
-            _build(spec, merged, syncs, fields, problems)
-    _check_names(root, syncs, fields, problems)
+            declared += _build(spec, merged, problems)
+    syncs = [d for d in declared if isinstance(d, Sync)]
+    exports = [d for d in declared if isinstance(d, Export)]
+    fields = [d for d in declared if isinstance(d, ContactFieldSpec)]
+    _check_names(root, [*syncs, *exports], fields, problems)
+    _check_sharing(root, syncs, exports, problems)
     connections = _connections(settings["connections"], root, document)
     syncs = [_connect(sync, connections, problems) for sync in syncs]
+    for export in exports:
+        if export.into.kind == "sql" and export.into.place not in connections:
+            place = export.position("into", "sql")
+            problems.append(_no_connection(export.into.place, "sql", place, connections))
     warnings = [p for p in problems if p.severity is Severity.WARNING]
     errors = [p for p in problems if p.severity is Severity.ERROR]
     if errors:
@@ -76,6 +84,7 @@ def load_project(
         contact_fields=tuple(fields),
         warnings=tuple(warnings),
         connections=connections,
+        exports=tuple(exports),
     )
     return _choose(project, only)
 
@@ -97,19 +106,24 @@ def _connect(sync: Sync, connections: Mapping[str, Secret], problems: list[Diagn
     if name is None:
         return sync
     if name not in connections:
-        problems.append(
-            Diagnostic(
-                message=f"compasso.yml has no connection {name!r}",
-                position=sync.position("source", "connection"),
-                text=f"connection: {name}",
-                hint=did_you_mean(str(name), connections)
-                if connections
-                else f"add it there: connections: {{{name}: '${{env:{str(name).upper()}_URL}}'}}",
-            )
-        )
+        place = sync.position("source", "connection")
+        problems.append(_no_connection(str(name), "connection", place, connections))
         return sync
     source = dataclasses.replace(sync.source, connection=connections[str(name)])
     return dataclasses.replace(sync, source=source)
+
+
+def _no_connection(
+    name: str, key: str, place: Position, connections: Mapping[str, Secret]
+) -> Diagnostic:
+    return Diagnostic(
+        message=f"compasso.yml has no connection {name!r}",
+        position=place,
+        text=f"{key}: {name}",
+        hint=did_you_mean(name, connections)
+        if connections
+        else f"add it there: connections: {{{name}: '${{env:{name.upper()}_URL}}'}}",
+    )
 
 
 def project_files(root: Path) -> list[Path]:
@@ -310,48 +324,36 @@ def _spec_files(
 
 
 def _build(
-    spec: Document,
-    variables: Mapping[str, Json],
-    syncs: list[Sync],
-    fields: list[ContactFieldSpec],
-    problems: list[Diagnostic],
-) -> None:
-    """Check one spec file and add what it declares."""
+    spec: Document, variables: Mapping[str, Json], problems: list[Diagnostic]
+) -> Sequence[Declared]:
+    """Check one spec file; answers what it declares."""
     from pydantic import ValidationError
-
-    from compasso.spec.shapes import LATER, SHAPES
 
     place = Position(spec.file, 1, 1)
     if not isinstance(spec.value, dict):
         said = "the spec is empty" if spec.value is None else "a spec must be keys and values"
         problems.append(Diagnostic(message=said, position=place, hint="start with `kind: sync`"))
-        return
-    kind = spec.value.get("kind")
-    shape = SHAPES.get(str(kind))
-    if shape is None:
-        message = f"there is no kind {kind!r}" if kind else "the key `kind` is missing"
-        if kind in LATER:
-            message = f"this version does not know the kind {kind!r} yet"
+        return ()
+    name = spec.value.get("kind")
+    if name not in kind_names():
         problems.append(
             Diagnostic(
-                message=message,
+                message=f"there is no kind {name!r}" if name else "the key `kind` is missing",
                 position=nearest(spec.positions, ("kind",), spec.file),
-                text=f"kind: {kind}" if kind else None,
-                hint=did_you_mean(str(kind), SHAPES) if kind else "add `kind: sync`",
+                text=f"kind: {name}" if name else None,
+                hint=did_you_mean(str(name), kind_names()) if name else "add `kind: sync`",
             )
         )
-        return
+        return ()
+    kind = load_kind(str(name))
     try:
-        checked: Any = shape.model_validate(spec.value)
+        checked: Any = kind.SHAPE.model_validate(spec.value)
     except ValidationError as error:
-        problems += explain_errors(error.errors(), spec.positions, spec.file, shape, spec.value)
-        return
-    if kind == "sync":
-        sync = build_sync(checked, spec, variables, problems)
-        if sync is not None:
-            syncs.append(sync)
-    else:
-        fields += build_contact_fields(checked, spec, problems)
+        problems += explain_errors(
+            error.errors(), spec.positions, spec.file, kind.SHAPE, spec.value
+        )
+        return ()
+    return kind.build(checked, spec, variables, problems)
 
 
 def _short(file: Path, root: Path) -> Path:
@@ -359,9 +361,12 @@ def _short(file: Path, root: Path) -> Path:
 
 
 def _check_names(
-    root: Path, syncs: list[Sync], fields: list[ContactFieldSpec], problems: list[Diagnostic]
+    root: Path,
+    syncs: Sequence[Sync | Export],
+    fields: list[ContactFieldSpec],
+    problems: list[Diagnostic],
 ) -> None:
-    seen: dict[str, Sync] = {}
+    seen: dict[str, Sync | Export] = {}
     for sync in syncs:
         if sync.name in seen:
             other = seen[sync.name].position("name")
@@ -395,14 +400,45 @@ def _check_names(
         known[field.id] = field
 
 
+def _check_sharing(
+    root: Path, syncs: Sequence[Sync], exports: Sequence[Export], problems: list[Diagnostic]
+) -> None:
+    """Two coupon stocks may not fill one set, nor two exports write one file or table."""
+    seen: dict[tuple[object, ...], Sync | Export] = {}
+    owned: list[tuple[tuple[object, ...], Sync | Export, str]] = [
+        ((sync.stock.set_id, sync.stock.set_name), sync, "set") for sync in syncs if sync.stock
+    ]
+    for export in exports:
+        into = export.into
+        alone = into.kind in {"csv", "parquet"}
+        for name in filter(None, (into.place if alone else into.table, into.products)):
+            owned.append(((into.kind, None if alone else into.place, name), export, "into"))
+    for place, spec, key in owned:
+        if place in seen:
+            other = seen[place].position(key)
+            what = "coupon set" if key == "set" else "file or table"
+            problems.append(
+                Diagnostic(
+                    message=f"this {what} is taken by {_short(other.file, root)}:{other.line}",
+                    position=spec.position(key),
+                    hint="join the two specs" if key == "set" else "name another",
+                )
+            )
+        seen.setdefault(place, spec)
+
+
 def _choose(project: Project, only: Collection[str]) -> Project:
     """The project with the named specs alone."""
     if not only:
         return project
-    names = [s.name for s in project.syncs]
+    names = [s.name for s in project.named]
     if project.contact_fields:
         names.append("contact-fields")
     for name in only:
         if name not in names:
             raise CompassoError.say(f"there is no spec called {name!r}", did_you_mean(name, names))
-    return dataclasses.replace(project, syncs=tuple(s for s in project.syncs if s.name in only))
+    return dataclasses.replace(
+        project,
+        syncs=tuple(s for s in project.syncs if s.name in only),
+        exports=tuple(e for e in project.exports if e.name in only),
+    )

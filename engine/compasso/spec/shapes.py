@@ -199,7 +199,3 @@ class ContactFieldsShape(Shape):
     name: Name = "contact-fields"
     owner: str | None = None
     fields: list[ContactFieldShape]
-
-
-SHAPES: dict[str, type[Shape]] = {"sync": SyncShape, "contact-fields": ContactFieldsShape}
-LATER = ("coupon-stock", "export")

@@ -60,6 +60,7 @@ class Guards:
 
     max_delete: Limit | None = None
     max_change: Limit | None = None
+    max_create: Limit | None = None  # of coupon stocks and exports
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +150,25 @@ class StateSettings:
     backend: str = "local"
 
 
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What a `kind: coupon-stock` spec keeps in one coupon set, named by its id or its name."""
+
+    set_id: str | None
+    set_name: str | None
+    min_available: int  # below this many free codes the set is filled up
+    target: int  # to this many
+    only_if_used: bool  # only while an active workflow uses the set
+
+    @property
+    def label(self) -> str:
+        """The set, as the spec names it."""
+        return self.set_name or str(self.set_id)
+
+
 @dataclass(frozen=True)
 class Sync:
-    """One `kind: sync` spec."""
+    """One `kind: sync` spec; with a `stock`, one `kind: coupon-stock` spec."""
 
     name: str
     owner: str | None
@@ -170,6 +187,63 @@ class Sync:
     priority: Priority
     schedule: ScheduleSpec | None
     tests: tuple[SpecTest, ...]
+    file: Path
+    fingerprint: str
+    positions: Mapping[tuple[str | int, ...], Position] = field(repr=False, compare=False)
+    stock: Stock | None = None
+
+    def position(self, *path: str | int) -> Position:
+        """Where a part of the spec stands; the nearest enclosing part if it is not written."""
+        return nearest(self.positions, path, self.file)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where the rows of an export go: a file of the project, or a table.
+
+    `place` is the file (csv, parquet, duckdb), or the name of a connection of compasso.yml (sql).
+    `products` is the file or table of an activities export's second file, if it is wanted.
+    """
+
+    kind: Literal["csv", "parquet", "duckdb", "sql"]
+    place: str
+    table: str | None = None
+    products: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The place in words."""
+        return self.place if self.table is None else f"{self.place} {self.table}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportColumn:
+    """One column of a destination: the header it is read from, and its type."""
+
+    header: str
+    type: Literal["text", "integer", "decimal", "boolean", "date", "timestamp"] = "text"
+
+
+@dataclass(frozen=True)
+class Export:
+    """One `kind: export` spec. `start` and `end` are days as they are written."""
+
+    name: str
+    owner: str | None
+    what: Literal["contacts", "activities", "data-explorer"]
+    filters: Mapping[str, Json]  # as POST /exports/ takes them, without the days
+    version: str | None
+    start: str | None
+    end: str
+    window_days: int
+    lookback_days: int
+    timezone: str
+    into: Destination
+    mode: Literal["replace", "append"]
+    columns: Mapping[str, ExportColumn]
+    guards: Guards
+    priority: Priority
+    schedule: ScheduleSpec | None
     file: Path
     fingerprint: str
     positions: Mapping[tuple[str | int, ...], Position] = field(repr=False, compare=False)
@@ -213,6 +287,12 @@ class Project:
     contact_fields: tuple[ContactFieldSpec, ...]
     warnings: tuple[Diagnostic, ...] = ()
     connections: Mapping[str, Secret] = field(default_factory=dict)  # databases, by name
+    exports: tuple[Export, ...] = ()
+
+    @property
+    def named(self) -> tuple[Sync | Export, ...]:
+        """All that has a name, a schedule and a state of its own."""
+        return (*self.syncs, *self.exports)
 
 
 def nearest(
