@@ -59,7 +59,7 @@ def _edges(project: Project) -> list[_Edge]:
         edges.append(_Edge("specs", "contact-fields", "contact-fields", 0))
     for sync in project.syncs:
         target, _ = resolve_target(sync, project)
-        edges.append(_Edge(sync.source.location, sync.name, sync.target, target.rank))
+        edges.append(_Edge(sync.source.label, sync.name, sync.target, target.rank))
     return sorted(edges, key=lambda e: e.rank)  # stable: within a step as the files are
 
 

@@ -252,7 +252,7 @@ class _Builder:
         overridden = sync.name in self.options.override_guards
         guards = check_guards(sync, found, self._retired(found), overridden=overridden)
         self._finish(
-            sync.name, sync.owner, sync.source.location, found, sync.priority, sync.route,
+            sync.name, sync.owner, sync.source.label, found, sync.priority, sync.route,
             warnings, rejected, rejects, guards,
         )  # fmt: skip
 

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
         SyncShape,
     )
 
-KINDS = ("csv", "parquet", "jsonl", "json")
-LATER_KINDS = ("excel", "sql", "http", "dlt")
+KINDS = ("csv", "parquet", "jsonl", "json", "excel", "sql")
+LATER_KINDS = ("http", "dlt")
 _OPTIONS: Mapping[str, frozenset[str]] = {
     "csv": frozenset(
         {
@@ -48,6 +48,8 @@ _OPTIONS: Mapping[str, frozenset[str]] = {
     "parquet": frozenset(),
     "jsonl": frozenset(),
     "json": frozenset(),
+    "excel": frozenset({"sheet", "header_row"}),
+    "sql": frozenset({"connection"}),
 }  # fmt: skip
 _SECRET = re.compile(r"\$\{(env|file):")
 _DURATION = re.compile(r"^([0-9]+)(s|m|h|d)$")
@@ -174,6 +176,15 @@ def build_source(source: Mapping[str, Any], complain: Complain) -> SourceSpec | 
         complain(("source", kind), "the source's file must be a text", f"{kind}: data/file.{kind}")
         return None
     parts = PurePosixPath(location).parts
+    is_query = kind == "sql" and not location.endswith(".sql")
+    if is_query:
+        parts = ("",)
+    if kind == "sql" and "connection" not in source:
+        complain(
+            ("source",),
+            "an sql source needs the name of a connection",
+            "add `connection: NAME`, and NAME under `connections:` in compasso.yml",
+        )
     if location.startswith(("/", "~")) or ".." in parts or ":" in parts[0]:
         complain(
             ("source", kind),
@@ -194,6 +205,9 @@ def _option(kind: str, name: str, value: Any, complain: Complain) -> None:
         known = sorted(_OPTIONS[kind])
         hint = did_you_mean(name, known) if known else f"{kind} sources have no options"
         complain(path, f"{kind} sources have no option `{name}`", hint)
+    elif name == "header_row":
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            complain(path, "`header_row` must be a whole number from 1", "header_row: 3")
     elif name == "header":
         if not isinstance(value, bool):
             complain(path, "`header` must be true or false", "write it without quotes")

@@ -81,6 +81,12 @@ class SourceSpec:
     options: Mapping[str, Json] = field(default_factory=dict)
     connection: Secret | None = None  # the address of a database
 
+    @property
+    def label(self) -> str:
+        """Where the rows come from, for people: a file, or a query without its text."""
+        is_query = self.kind == "sql" and not self.location.endswith(".sql")
+        return f"a query of {self.options.get('connection')}" if is_query else self.location
+
 
 @dataclass(frozen=True, slots=True)
 class SpecTest:
