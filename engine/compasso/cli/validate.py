@@ -75,7 +75,7 @@ def check_sync(sync: Sync, project: Project) -> list[Diagnostic]:
     if any(p.severity is Severity.ERROR for p in problems):
         return problems
     target, _ = resolve_target(sync, project)
-    if sync.source.kind == "sql":  # its database may be far away, or its address not set
+    if sync.source.connection is not None:  # it may be far away, or its address not set
         return problems
     try:
         source = open_source(duckdb.connect(), sync.source, project.root)

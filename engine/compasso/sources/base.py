@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -47,6 +47,8 @@ class Source:
     numbered: bool = False
     # Whether an unreadable line leaves an empty row in the relation (its number is the line's).
     keeps_unreadable: bool = False
+    # What must live as long as the source does, such as a folder with a fetched file.
+    held: object = field(default=None, repr=False, compare=False)
 
 
 Reader: TypeAlias = "Callable[[DuckDBPyConnection, SourceSpec, Path], Source]"

@@ -7,12 +7,12 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from compasso.model import Diagnostic, Json, Priority
 from compasso.spec.document import Document
 from compasso.spec.problems import did_you_mean
+from compasso.spec.source import build_source
 from compasso.spec.types import (
     Cast,
     ContactFieldSpec,
@@ -21,7 +21,6 @@ from compasso.spec.types import (
     Guards,
     Limit,
     ScheduleSpec,
-    SourceSpec,
     SpecTest,
     Sync,
     nearest,
@@ -36,21 +35,6 @@ if TYPE_CHECKING:
         SyncShape,
     )
 
-KINDS = ("csv", "parquet", "jsonl", "json", "excel", "sql")
-LATER_KINDS = ("http", "dlt")
-_OPTIONS: Mapping[str, frozenset[str]] = {
-    "csv": frozenset(
-        {
-            "delimiter", "encoding", "quote", "escape", "header", "columns", "compression",
-            "null_text",
-        }
-    ),
-    "parquet": frozenset(),
-    "jsonl": frozenset(),
-    "json": frozenset(),
-    "excel": frozenset({"sheet", "header_row"}),
-    "sql": frozenset({"connection"}),
-}  # fmt: skip
 _SECRET = re.compile(r"\$\{(env|file):")
 _DURATION = re.compile(r"^([0-9]+)(s|m|h|d)$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -147,80 +131,6 @@ def check_secrets(value: Json, path: tuple[str | int, ...], complain: Complain) 
     elif isinstance(value, list):
         for index, item in enumerate(value):
             check_secrets(item, (*path, index), complain)
-
-
-def build_source(source: Mapping[str, Any], complain: Complain) -> SourceSpec | None:
-    """Where the rows come from; None when that is not clear."""
-    kinds = [key for key in source if key in KINDS or key in LATER_KINDS]
-    if len(kinds) != 1:
-        known = frozenset().union(*_OPTIONS.values())
-        strange = next((key for key in source if key not in known), None)
-        complain(
-            ("source", strange) if strange and not kinds else ("source",),
-            "the source must name its kind and file, once"
-            if not strange or kinds
-            else f"unknown kind of source `{strange}`",
-            did_you_mean(strange, KINDS) if strange and not kinds else "csv: data/customers.csv",
-        )
-        return None
-    kind = kinds[0]
-    if kind in LATER_KINDS:
-        complain(
-            ("source", kind),
-            f"this version does not read {kind} sources yet",
-            f"it reads: {', '.join(KINDS)}",
-        )
-        return None
-    location = source[kind]
-    if not isinstance(location, str) or not location:
-        complain(("source", kind), "the source's file must be a text", f"{kind}: data/file.{kind}")
-        return None
-    parts = PurePosixPath(location).parts
-    is_query = kind == "sql" and not location.endswith(".sql")
-    if is_query:
-        parts = ("",)
-    if kind == "sql" and "connection" not in source:
-        complain(
-            ("source",),
-            "an sql source needs the name of a connection",
-            "add `connection: NAME`, and NAME under `connections:` in compasso.yml",
-        )
-    if location.startswith(("/", "~")) or ".." in parts or ":" in parts[0]:
-        complain(
-            ("source", kind),
-            "the source must lie inside the project",
-            "write its path relative to compasso.yml, without ..",
-            f"{kind}: {location}",
-        )
-        return None
-    options = {k: v for k, v in source.items() if k != kind}
-    for name, value in options.items():
-        _option(kind, name, value, complain)
-    return SourceSpec(kind, location, options)
-
-
-def _option(kind: str, name: str, value: Any, complain: Complain) -> None:
-    path = ("source", name)
-    if name not in _OPTIONS[kind]:
-        known = sorted(_OPTIONS[kind])
-        hint = did_you_mean(name, known) if known else f"{kind} sources have no options"
-        complain(path, f"{kind} sources have no option `{name}`", hint)
-    elif name == "header_row":
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            complain(path, "`header_row` must be a whole number from 1", "header_row: 3")
-    elif name == "header":
-        if not isinstance(value, bool):
-            complain(path, "`header` must be true or false", "write it without quotes")
-    elif name in {"columns", "null_text"}:
-        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-            complain(path, f"`{name}` must be a list of texts", f'{name}: ["a", "b"]')
-    elif name == "compression":
-        if value not in {"auto", "none", "gzip", "zstd"}:
-            complain(path, f"unknown compression {value!r}", "it can be: auto, none, gzip, zstd")
-    elif not isinstance(value, str):
-        complain(path, f"`{name}` must be a text", "put it in quotes")
-    elif name in {"delimiter", "quote", "escape"} and len(value) > 1:
-        complain(path, f"`{name}` must be one character", 'such as ";" or "\\t"')
 
 
 def _field(name: str, shape: str | FieldShape, complain: Complain) -> FieldSpec | None:

@@ -17,12 +17,12 @@ from compasso.model import Diagnostic, Json, Priority
 from compasso.spec.build import (
     build_limit,
     build_schedule,
-    build_source,
     check_secrets,
     text_field,
 )
 from compasso.spec.document import Document
 from compasso.spec.shapes import Name, RejectsShape, ScheduleShape, Shape
+from compasso.spec.source import build_source
 from compasso.spec.types import Guards, Stock, Sync, nearest
 
 TARGET = "coupons"
