@@ -25,6 +25,7 @@ HELP = "Show what would change in the account, what it costs and how long it tak
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Save the plan, to review and apply.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
+@click.option("--refresh", is_flag=True, help="First read the account's records, one request each.")
 @click.option("--due", is_flag=True, help="Only the specs whose schedule is due.")
 @click.option("--show", type=click.IntRange(0), default=3, help="How many examples of each kind.")
 @click.option("--reveal", is_flag=True, help="Show personal data instead of masking it.")
@@ -39,6 +40,7 @@ def command(
     common: Common,
     out: Path | None,
     detailed_exitcode: bool,
+    refresh: bool,
     due: bool,
     show: int,
     reveal: bool,
@@ -49,7 +51,7 @@ def command(
 ) -> int:
     """Show what would change in the account, what it costs and how long it takes.
 
-    Nothing is sent, and no key is needed.
+    Nothing is sent, and no key is needed, unless --refresh asks to read the account first.
     """
     from compasso.cli.running import PlanningView
     from compasso.planning import PlanOptions
@@ -58,6 +60,10 @@ def command(
 
     project = common.load()
     state = common.state(project)
+    if refresh:
+        from compasso.cli.refresh import refresh_state
+
+        refresh_state(project, state, None, ())
     options = PlanOptions(
         reveal=reveal,
         samples=show,

@@ -107,3 +107,7 @@ class State(Protocol):
 
     def remove(self, sync: str, keys: Sequence[str]) -> int:
         """Forget records (the account keeps them). Answers how many there were."""
+
+    def learn(self, sync: str, found: Mapping[str, Mapping[str, Json] | None]) -> int:
+        """Take over what the account holds, by key: all fields of a record, or None where it has
+        none any more. The next plan compares these anew. Answers how many records changed."""

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from compasso.engine import open_file
-from compasso.model import CompassoError
+from compasso.model import CompassoError, Json
 from compasso.state.base import Commit, Failure, Record, State
 
 if TYPE_CHECKING:
@@ -153,6 +153,34 @@ class LocalState:
                 self._put(connection, "last_plan", "")
             connection.commit()
         return len(rows)
+
+    def learn(self, sync: str, found: Mapping[str, Mapping[str, Json] | None]) -> int:
+        if not found or not self._path(sync).exists():
+            return 0
+        kept = {key: json.dumps(fields) for key, fields in found.items() if fields is not None}
+        with self._open(sync) as connection:
+            connection.begin()
+            connection.execute(
+                "CREATE OR REPLACE TEMP TABLE learned AS "
+                "SELECT unnest($keys::VARCHAR[]) AS key, unnest($fields::VARCHAR[]) AS fields",
+                {"keys": list(kept), "fields": list(kept.values())},
+            )
+            changed = connection.execute(
+                # Without its hashes a record is looked at whatever its row says.
+                "UPDATE records SET fields = l.fields, hash_high = NULL, hash_low = NULL, "
+                "source_high = NULL, source_low = NULL FROM learned AS l "
+                "WHERE l.key = records.key RETURNING records.key"
+            ).fetchall()
+            changed += connection.execute(
+                "DELETE FROM records WHERE list_contains($keys, key) RETURNING key",
+                {"keys": [key for key, fields in found.items() if fields is None]},
+            ).fetchall()
+            if changed:
+                # A plan made before knows records that are different now.
+                self._put(connection, "serial", str(self._serial_of(connection) + 1))
+                self._put(connection, "last_plan", "")
+            connection.commit()
+        return len(changed)
 
     def commit(self, commit: Commit) -> None:
         at = datetime.now(UTC).replace(tzinfo=None)

@@ -65,6 +65,8 @@ class Target:
     delivery: Delivery = Delivery.REPEATABLE
     # The call that tells whether a create happened already: 2xx with the record, or 404.
     look_up: Callable[[Change], ApiCall] | None = field(default=None, repr=False)
+    # The call that reads a record, from its key and its key field: 2xx with the record, or 404.
+    read: Callable[[str, str], ApiCall] | None = field(default=None, repr=False)
     # Which fields of the change the record that was looked up does not have as wanted.
     differing: Callable[[Change, Mapping[str, Any]], Sequence[str]] = field(
         default=lambda change, record: [

@@ -21,6 +21,11 @@ def _look_up(change: Change) -> ApiCall:
     return ApiCall("GET", "/contact-fields/" + quote(change.key, safe=""))
 
 
+def _read(key: str, _key_field: str) -> ApiCall:
+    """GET of one field (D12)."""
+    return ApiCall("GET", "/contact-fields/" + quote(key, safe=""))
+
+
 TARGET = Target(
     name="contact-fields",
     label="contact field",
@@ -29,6 +34,7 @@ TARGET = Target(
     schema=load_schema("contact-fields"),
     fields=schema_fields("contact-fields"),
     call=_call,
+    read=_read,
     required=tuple(load_schema("contact-fields")["required"]),
     can_update=False,
     delivery=Delivery.ONCE,

@@ -19,6 +19,11 @@ def _call(change: Change, key_field: str) -> ApiCall:
     return ApiCall("PATCH", path, {k: v for k, v in change.fields.items() if k != key_field})
 
 
+def _read(key: str, key_field: str) -> ApiCall:
+    """GET by either key (C4)."""
+    return ApiCall("GET", _PATHS[key_field] + quote(key, safe=""))
+
+
 TARGET = Target(
     name="contacts",
     label="contact",
@@ -27,6 +32,7 @@ TARGET = Target(
     schema=load_schema("contacts"),
     fields=schema_fields("contacts"),
     call=_call,
+    read=_read,
     import_type="contacts",
     open_fields=True,
     folded_keys=frozenset({"_email"}),

@@ -17,6 +17,11 @@ def _call(change: Change, key_field: str) -> ApiCall:
     return ApiCall("PATCH", path, {k: v for k, v in change.fields.items() if k != key_field})
 
 
+def _read(key: str, _key_field: str) -> ApiCall:
+    """GET by the shop's own id (D7)."""
+    return ApiCall("GET", "/products/product-id/" + quote(key, safe=""))
+
+
 TARGET = Target(
     name="products",
     label="product",
@@ -25,6 +30,7 @@ TARGET = Target(
     schema=load_schema("products"),
     fields=schema_fields("products"),
     call=_call,
+    read=_read,
     import_type="products",
     import_required=("productDetailUrl", "name", "unitPrice"),
     required=tuple(load_schema("products")["required"]),
