@@ -146,7 +146,8 @@ class Change:
     """One record that has to change in the account.
 
     `fields` is what is sent (a null clears the field), `before` what the state held for
-    those same fields. `key` is the record's key as text.
+    those same fields. `key` is the record's key as text. `record` holds all fields of a record
+    that is made anew to change it. `options` is what the spec says of how to send it.
     """
 
     change_id: int
@@ -157,6 +158,8 @@ class Change:
     before: Mapping[str, Json]
     source_row: int | None
     batch_id: int
+    record: Mapping[str, Json] = field(default_factory=dict)
+    options: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from compasso.cli.options import Common, common, output_format
-from compasso.model import CompassoError, ExitCode
+from compasso.model import CompassoError, ExitCode, FieldType
 
 if TYPE_CHECKING:
     from compasso.spec import Project, Sync
@@ -60,36 +60,32 @@ def preview(
     project: Project, sync: Sync, rows: int
 ) -> tuple[list[dict[str, Any]], dict[str, dict[str, str]]]:
     """The first records of a sync with their problems, and each field's road."""
-    import dataclasses
-
     import duckdb
 
-    from compasso.planning import compile_sync, resolve_target
-    from compasso.planning.desired import build_desired
     from compasso.planning.document import message_of
-    from compasso.planning.selection import select_all
-    from compasso.sources import open_source
+    from compasso.planning.mapped import map_some
 
-    target, key_field = resolve_target(sync, project)
     connection = duckdb.connect()
-    source = open_source(connection, sync.source, project.root)
-    mapping = compile_sync(sync, project, target, dict(source.columns))
-    few = dataclasses.replace(source, relation=f"{source.relation} LIMIT {rows}")
-    selected = select_all(connection, "rows", sync, few, mapping)
-    desired = build_desired(connection, "preview", target, key_field, few, mapping, None, selected)
+    opened, desired = map_some(connection, "preview", sync, project, rows)
+    key_field, mapping = opened.key_field, opened.mapping
     names = [key_field, *(c.field.name for c in desired.columns)]
+    nested = {c.field.name for c in desired.columns if c.field.type is FieldType.JSON}
     columns = ", ".join(["key", *(c.sql for c in desired.columns)])
     found = connection.execute(
         f"SELECT row, problems, {columns} FROM preview ORDER BY file, row"
     ).fetchall()
-    order = [m.name for m in mapping.fields]
+    order = opened.fields()
     records = []
     for row, problems, *values in found:
         broken = [message_of(desired, order, p["field"], p["rule"]) for p in problems or ()]
         records.append(
             {
                 "row": row,
-                "fields": {n: v for n, v in zip(names, values, strict=True) if v is not None},
+                "fields": {
+                    n: json.loads(v) if n in nested and isinstance(v, str) else v
+                    for n, v in zip(names, values, strict=True)
+                    if v is not None
+                },
                 "problems": [f"{field} {words}" for field, words in broken],
             }
         )

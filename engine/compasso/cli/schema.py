@@ -16,7 +16,7 @@ HELP = "Print the JSON Schema of the spec language, for editors."
 )
 @click.argument(
     "name",
-    type=click.Choice(["spec", "project", "contacts", "products", "contact-fields"]),
+    type=click.Choice(["spec", "project", "contacts", "products", "purchases", "contact-fields"]),
     default="spec",
 )
 def command(name: str) -> int:

@@ -68,6 +68,7 @@ def check_sync(sync: Sync, project: Project) -> list[Diagnostic]:
     import duckdb
 
     from compasso.planning import compile_sync, resolve_target
+    from compasso.planning.line_source import check_columns
     from compasso.planning.resolve import check_fields
     from compasso.sources import open_source
 
@@ -78,7 +79,8 @@ def check_sync(sync: Sync, project: Project) -> list[Diagnostic]:
     if sync.source.connection is not None:  # it may be far away, or its address not set
         return problems
     try:
-        source = open_source(duckdb.connect(), sync.source, project.root)
+        connection = duckdb.connect()
+        source = open_source(connection, sync.source, project.root)
     except CompassoError as error:
         for found in error.diagnostics:
             missing = "does not exist" in found.message or "no file matches" in found.message
@@ -91,7 +93,10 @@ def check_sync(sync: Sync, project: Project) -> list[Diagnostic]:
                 )
             )
         return problems
-    compile_sync(sync, project, target, dict(source.columns))
+    if sync.lines is not None:
+        check_columns(connection, sync, project, target, source)
+    else:
+        compile_sync(sync, project, target, dict(source.columns))
     return problems
 
 

@@ -200,18 +200,25 @@ def _as_json(column: Column) -> str:
 _DIGESTS = "m.hash_high AS row_hash_high, m.hash_low AS row_hash_low, m.source_high, m.source_low"
 
 
-def _creates(desired: Desired, typed: Sequence[str], empty: bool) -> str:
-    """The SELECT of records that the state does not have."""
-    pairs, masks, calls, sizes = [], ["0"], ["false"], ["strlen(m.key) + 1"]
+def record_json(desired: Desired) -> str:
+    """The SQL of a desired record (alias m) as JSON text, without the key and what is NULL."""
+    pairs = []
     for column in desired.columns:
         name = quote_text(f"{json.dumps(column.field.name, ensure_ascii=False)}:")
+        pairs.append(f"CASE WHEN m.{column.sql} IS NOT NULL THEN {name} || {_as_json(column)} END")
+    return f"'{{' || concat_ws(',', {', '.join(pairs)}) || '}}'" if pairs else "'{}'"
+
+
+def _creates(desired: Desired, typed: Sequence[str], empty: bool) -> str:
+    """The SELECT of records that the state does not have."""
+    masks, calls, sizes = ["0"], ["false"], ["strlen(m.key) + 1"]
+    for column in desired.columns:
         there = f"m.{column.sql} IS NOT NULL"
-        pairs.append(f"CASE WHEN {there} THEN {name} || {_as_json(column)} END")
         if column.field.name in typed:
             masks.append(f"CASE WHEN {there} THEN {1 << typed.index(column.field.name)} ELSE 0 END")
         calls.append(f"({there} AND {_only_by_call(column)})")
         sizes.append(f"CASE WHEN {there} THEN {_size(column)} ELSE 0 END")
-    fields = f"'{{' || concat_ws(',', {', '.join(pairs)}) || '}}'" if pairs else "'{}'"
+    fields = record_json(desired)
     new = "" if empty else "SEMI JOIN (SELECT r FROM pairs WHERE q IS NULL) AS p ON p.r = m.rowid "
     return (
         f"SELECT 'create' AS operation, m.key, m.row, m.file, {fields} AS fields, "

@@ -19,35 +19,28 @@ from compasso.model import (
     FieldType,
     Json,
     Priority,
-    Severity,
 )
-from compasso.planning.desired import Desired, Reject, build_desired, build_inline
+from compasso.planning.desired import Desired, Reject, build_inline
 from compasso.planning.diff import Diff, diff, duplicate_keys
 from compasso.planning.document import (
     SyncPlan,
-    collect_rejects,
     count_fields,
-    count_rejects,
-    message_of,
     summarise,
     sync_document,
     take_samples,
 )
 from compasso.planning.limits import check_guards, check_rejects
+from compasso.planning.mapped import map_sync
 from compasso.planning.masking import mask
 from compasso.planning.planfile import Plan, open_plan, write_plan
-from compasso.planning.resolve import compile_sync, field_bodies, resolve_target
+from compasso.planning.resolve import field_bodies, resolve_target
 from compasso.planning.routing import choose_routes, make_batches
 from compasso.planning.selection import (
     Selection,
-    basis_of,
     detach,
-    drop_rows,
     select_inline,
-    select_rows,
-    widen,
 )
-from compasso.sources import open_source
+from compasso.planning.unchangeable import settle_changes
 from compasso.spec import Project, Sync
 from compasso.state import State
 from compasso.targets import load_target
@@ -206,34 +199,13 @@ class _Builder:
 
     def _plan_sync(self, sync: Sync) -> None:
         number = len(self.plans) + 1
-        target, key_field = resolve_target(sync, self.project)
-        try:
-            source = open_source(self.connection, sync.source, self.project.root)
-        except CompassoError as error:
-            raise CompassoError(
-                *(_at(d, sync) for d in error.diagnostics), exit_code=error.exit_code
-            ) from error
-        self.sources[sync.name] = source.fingerprint
-        mapping = compile_sync(sync, self.project, target, dict(source.columns))
-        basis = basis_of(sync, self.project, target, source)
-        selected = select_rows(
-            self.connection, f"rows_{number}", sync, source, mapping, self.state, basis
+        mapped = map_sync(
+            self.connection, number, sync, self.project, self.state, self.options.progress
         )
-        self.options.progress(f"mapping and checking {sync.name}")
-        arguments = (f"desired_{number}", target, key_field, source, mapping, sync.order_by)
-        desired = build_desired(self.connection, *arguments, selected)
-        wider = widen(self.connection, selected, source, desired.name)
-        if wider is not None:
-            selected = wider
-            desired = build_desired(self.connection, *arguments, selected)
-        drop_rows(self.connection, selected)
-        rejected = count_rejects(self.connection, desired)
-        collect_rejects(self.connection, sync.name, desired)
-        self._name_rules(sync.name, desired, [m.name for m in mapping.fields])
-        looked_at = self._count(f"SELECT count(*) FROM {desired.name}") + len(desired.unreadable)
-        total = looked_at + selected.matched
+        desired, selected, rejected = mapped.desired, mapped.selected, mapped.rejected
+        self.sources[sync.name] = mapped.fingerprint
         rejects = self._rejects(sync.name)
-        check_rejects(sync, desired, rejected, total, rejects)
+        check_rejects(sync, desired, rejected, mapped.total, rejects)
         gave_way, doubled = duplicate_keys(self.connection, desired, sync.duplicates, sync.order_by)
         if doubled:
             raise _doubled_error(sync, desired, doubled)
@@ -248,7 +220,9 @@ class _Builder:
         )
         self._keep_digests(sync.name, found, selected)
         detach(self.connection)
-        warnings = _warnings(found, gave_way, sync)
+        warnings = [*mapped.warnings, *_warnings(found, gave_way, sync)]
+        found, changed = settle_changes(self.connection, sync, found)
+        warnings += changed
         overridden = sync.name in self.options.override_guards
         guards = check_guards(sync, found, self._retired(found), overridden=overridden)
         self._finish(
@@ -313,20 +287,6 @@ class _Builder:
     def _count(self, sql: str) -> int:
         row = self.connection.execute(sql).fetchone()
         return int(row[0]) if row else 0
-
-    def _name_rules(self, sync: str, desired: Desired, fields: Sequence[str]) -> None:
-        """Put names and words in place of the numbers and keywords that SQL wrote."""
-        pairs = self.connection.execute(
-            "SELECT DISTINCT field, rule FROM rejects WHERE sync = $sync AND field <> ''",
-            {"sync": sync},
-        ).fetchall()
-        for number, rule in pairs:
-            name, words = message_of(desired, fields, int(number), rule)
-            self.connection.execute(
-                "UPDATE rejects SET field = $name, rule = $words "
-                "WHERE sync = $sync AND field = $number AND rule = $rule",
-                {"name": name, "words": words, "sync": sync, "number": number, "rule": rule},
-            )
 
     def _rejects(self, sync: str) -> list[Reject]:
         rows = self.connection.execute(
@@ -405,6 +365,7 @@ class _Builder:
                     "target": p.diff.desired.target.name,
                     "key": p.diff.desired.key_field,
                     "types": {n: t.value for n, t in self.types[p.name].items()},
+                    "options": dict(known[p.name].options) if p.name in known else {},
                 }
                 for p in self.plans
             },
@@ -424,19 +385,6 @@ def _names(fields: str) -> list[str]:
     import json
 
     return sorted(json.loads(fields))
-
-
-def _at(diagnostic: Diagnostic, sync: Sync) -> Diagnostic:
-    """The same diagnostic; if it has no place of its own, at the sync's source."""
-    position = diagnostic.position or sync.position("source")
-    return Diagnostic(
-        message=f"{sync.name}: {diagnostic.message}",
-        severity=Severity.ERROR,
-        code=diagnostic.code,
-        position=position,
-        text=diagnostic.text,
-        hint=diagnostic.hint,
-    )
 
 
 def _doubled_error(
@@ -470,6 +418,12 @@ def _warnings(found: Diff, gave_way: int, sync: Sync) -> list[str]:
         warnings.append(
             f"{found.held_back} deletes wait: a row could not be read or has no key, and a record "
             "that seems gone may be that row's"
+        )
+    quiet = found.desired.target.name != "purchases" or "trigger_event" in sync.options
+    if found.create and not found.existing and not quiet:
+        warnings.append(
+            f"these are the first purchases of {sync.name}, and each may start workflows that wait "
+            "for a purchase: say `trigger_event: false`, or {since: DATE} for a load of old ones"
         )
     if found.kept:
         warnings.append(f"{found.kept} records have no row any more and stay (missing: keep)")

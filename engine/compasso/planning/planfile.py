@@ -166,9 +166,10 @@ class Plan:
     def changes(self, batch: Batch, skip: Collection[int] = ()) -> Iterator[Change]:
         """The changes of a batch in their order, a few at a time; `skip` names change ids."""
         left_out = frozenset(skip)
+        options = self.manifest["syncs"][batch.sync].get("options", {})
         with cursor() as connection:
             connection.execute(
-                "SELECT change_id, sync, operation, key, fields, before, source_row, batch_id "
+                "SELECT change_id, sync, operation, key, fields, before, source_row, batch_id, carry "
                 "FROM read_parquet($f) WHERE change_id BETWEEN $first AND $last ORDER BY change_id",
                 {"f": str(self.changes_file), "first": batch.first, "last": batch.last},
             )
@@ -184,6 +185,8 @@ class Plan:
                             before=json.loads(row[5] or "{}"),
                             source_row=row[6],
                             batch_id=row[7],
+                            record=json.loads(row[8] or "{}"),
+                            options=options,
                         )
 
     def write_import(self, batch: Batch, path: Path, skip: Collection[int] = ()) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from compasso.mapping import CompiledMapping, compile_mapping
 from compasso.model import CompassoError, Diagnostic, Severity
+from compasso.planning.line_mapping import check_lines
 from compasso.spec import ContactFieldSpec, Project, Sync
 from compasso.targets import Target, custom_fields, load_target
 
@@ -29,6 +31,8 @@ def resolve_target(sync: Sync, project: Project) -> tuple[Target, str]:
             )
         )
     needed = {key_field, *target.required} - set(sync.fields)
+    if target.lines is not None:  # totals that are not mapped are computed
+        needed -= {target.lines.price[1], target.lines.count[1]}
     if needed:
         raise CompassoError(
             Diagnostic(
@@ -38,6 +42,18 @@ def resolve_target(sync: Sync, project: Project) -> tuple[Target, str]:
                 hint="add it under `fields:`",
             )
         )
+    if target.any_of:
+        present = [n for n in target.any_of if n in sync.fields]
+        if not present:
+            raise CompassoError(
+                Diagnostic(
+                    message=f"every {target.label} needs {' or '.join(target.any_of)}",
+                    position=sync.position("fields"),
+                    hint="add one of them under `fields:`",
+                )
+            )
+        if len(present) == 1:
+            target = replace(target, required=(*target.required, *present))
     return target, key_field
 
 
@@ -111,7 +127,7 @@ def check_fields(sync: Sync, project: Project) -> list[Diagnostic]:
 
     if sync.target not in target_names() or sync.target == "contact-fields":
         names = [n for n in target_names() if n != "contact-fields"]
-        later = sync.target == "purchases" or sync.target.startswith("custom-events/")
+        later = sync.target.startswith("custom-events/")
         said = "this version cannot write" if later else "there is no target"
         return [
             Diagnostic(
@@ -122,6 +138,9 @@ def check_fields(sync: Sync, project: Project) -> list[Diagnostic]:
             )
         ]
     target = load_target(sync.target)
+    wrong = check_lines(sync, target)
+    if wrong:
+        return wrong
     own = {spec.id for spec in project.contact_fields} if target.open_fields else set()
     problems = []
     for name in sync.fields:

@@ -157,12 +157,19 @@ def make_batches(
                 last=change + count - 1,
                 columns=columns.get(grp, ()),
                 size_bytes=size if by_import else 0,
-                requests=IMPORT_REQUESTS if by_import else count,
+                requests=IMPORT_REQUESTS if by_import else _calls(found, operation, count, creates),
                 reason=_reason(found, group, count),
             )
         )
         change += count
     return batches
+
+
+def _calls(found: Diff, operation: Operation, count: int, creates: int) -> int:
+    """How many requests changes by call take: a target without changes makes records anew."""
+    if operation is Operation.DELETE:
+        return count
+    return creates + (count - creates) * found.desired.target.requests_a_change
 
 
 def _columns(
@@ -194,4 +201,6 @@ def _reason(found: Diff, group: Group, rows: int) -> str:
         return f"{many}{with_fields} by import: about {IMPORT_REQUESTS} requests, not {rows:,}"
     if group.operation is Operation.DELETE:
         return f"{many} by call: Connectif deletes one record a request"
+    if found.desired.target.import_type is None:
+        return f"{many} by call: Connectif has no import for them"
     return f"{many} by call: cheaper than an import, or a value that a file cannot carry"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from compasso.model import Diagnostic, Json, Priority
 from compasso.spec.document import Document
+from compasso.spec.options import check_options, target_options
 from compasso.spec.problems import did_you_mean
 from compasso.spec.source import build_source
 from compasso.spec.types import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         ContactFieldShape,
         ContactFieldsShape,
         FieldShape,
+        LinesShape,
         ScheduleShape,
         SyncShape,
     )
@@ -74,15 +76,9 @@ def build_sync(
         build_limit(shape.guards.max_change, ("guards", "max_change"), complain),
     )
     schedule = build_schedule(shape.schedule, complain)
+    check_options(shape, complain)
     if not shape.fields:
         complain(("fields",), "the mapping has no fields", "name at least the key")
-    if shape.missing == "retire" and shape.target != "products":
-        complain(
-            ("missing",),
-            f"`missing: retire` does not exist for {shape.target}",
-            "it puts products out of stock; use keep or delete",
-            "missing: retire",
-        )
     if shape.order_by and shape.duplicates == "error":
         complain(
             ("order_by",),
@@ -114,6 +110,8 @@ def build_sync(
         file=spec.file,
         fingerprint=hashlib.sha256(meaning.encode()).hexdigest(),
         positions=spec.positions,
+        on_change=shape.on_change or "report",
+        options=target_options(shape),
     )
 
 
@@ -133,21 +131,34 @@ def check_secrets(value: Json, path: tuple[str | int, ...], complain: Complain) 
             check_secrets(item, (*path, index), complain)
 
 
-def _field(name: str, shape: str | FieldShape, complain: Complain) -> FieldSpec | None:
+def _field(name: str, shape: str | FieldShape | LinesShape, complain: Complain) -> FieldSpec | None:
+    from compasso.spec.lines import build_lines
+    from compasso.spec.shapes import LinesShape
+
+    if isinstance(shape, LinesShape):
+        return build_lines(name, shape, complain)
+    return build_field((name,), shape, complain)
+
+
+def build_field(
+    at: tuple[str, ...], shape: str | FieldShape, complain: Complain
+) -> FieldSpec | None:
+    """A field of a mapping, which stands at the path `at` under `fields`."""
+    name, here = at[-1], ("fields", *at)
     if isinstance(shape, str):
         return text_field(shape, None)
     given = shape.model_fields_set
     if ("from_" in given) == ("value" in given):
         complain(
-            ("fields", name),
+            here,
             f"the field `{name}` needs either `from` or `value`",
             "from: a column or a template; value: a constant",
         )
         return None
-    cast = _cast(name, shape, complain)
+    cast = _cast(here, shape, complain)
     if "value" in given:
         if cast is not None:
-            complain(("fields", name), "a constant needs no type", "write the value as it is")
+            complain(here, "a constant needs no type", "write the value as it is")
             return None
         return FieldSpec(FieldKind.CONSTANT, shape.value)
     return text_field(shape.from_ or "", cast)
@@ -159,7 +170,7 @@ def text_field(text: str, cast: Cast | None) -> FieldSpec:
     return FieldSpec(kind, text, cast)
 
 
-def _cast(name: str, shape: FieldShape, complain: Complain) -> Cast | None:
+def _cast(here: tuple[str, ...], shape: FieldShape, complain: Complain) -> Cast | None:
     extras = [
         (shape.format, "format", "date"),
         (shape.separator, "separator", "list"),
@@ -168,7 +179,7 @@ def _cast(name: str, shape: FieldShape, complain: Complain) -> Cast | None:
     for value, option, kind in extras:
         if value is not None and shape.type != kind:
             complain(
-                ("fields", name, option),
+                (*here, option),
                 f"`{option}` goes with `type: {kind}`",
                 f"add `type: {kind}`, or leave `{option}` out",
             )
@@ -181,7 +192,7 @@ def _cast(name: str, shape: FieldShape, complain: Complain) -> Cast | None:
             datetime.strptime(datetime(2001, 2, 3, tzinfo=UTC).strftime(pattern), pattern)
         except ValueError:
             complain(
-                ("fields", name, "format"),
+                (*here, "format"),
                 f"{pattern!r} is not a date pattern",
                 "such as %d/%m/%Y or %Y-%m-%d %H:%M:%S",
             )

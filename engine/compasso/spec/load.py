@@ -20,6 +20,7 @@ from compasso.spec.types import (
     Export,
     Project,
     Secret,
+    SourceSpec,
     StateSettings,
     Sync,
     nearest,
@@ -101,16 +102,26 @@ def _connections(
 
 
 def _connect(sync: Sync, connections: Mapping[str, Secret], problems: list[Diagnostic]) -> Sync:
-    """The sync with the address of the database that its source names."""
-    name = sync.source.options.get("connection")
-    if name is None:
-        return sync
-    if name not in connections:
-        place = sync.position("source", "connection")
-        problems.append(_no_connection(str(name), "connection", place, connections))
-        return sync
-    source = dataclasses.replace(sync.source, connection=connections[str(name)])
-    return dataclasses.replace(sync, source=source)
+    """The sync with the addresses of the databases that its sources name."""
+
+    def connected(source: SourceSpec, *path: str) -> SourceSpec:
+        name = source.options.get("connection")
+        if name is None:
+            return source
+        if name not in connections:
+            place = sync.position(*path, "connection")
+            problems.append(_no_connection(str(name), "connection", place, connections))
+            return source
+        return dataclasses.replace(source, connection=connections[str(name)])
+
+    source = connected(sync.source, "source")
+    fields = dict(sync.fields)
+    for name, field in sync.fields.items():
+        if field.lines is not None and field.lines.source is not None:
+            other = connected(field.lines.source, "fields", name, "lines", "source")
+            lines = dataclasses.replace(field.lines, source=other)
+            fields[name] = dataclasses.replace(field, lines=lines)
+    return dataclasses.replace(sync, source=source, fields=fields)
 
 
 def _no_connection(

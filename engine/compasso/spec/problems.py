@@ -142,35 +142,37 @@ def _words(kind: str, context: Mapping[str, Any], error: Mapping[str, Any]) -> s
 
 def _keys_at(shape: Any, path: Sequence[str | int]) -> list[str]:
     """The keys that the shape knows at a path."""
-    here = shape
+    here = [shape]
     for step in path:
-        here = _step(here, step)
-    fields = getattr(_model_in(here), "model_fields", {})
-    return [str(f.alias or n) for n, f in fields.items()]
+        here = [found for part in here for found in _steps(part, step)]
+    keys = (
+        str(field.alias or name)
+        for part in here
+        for model in _models_in(part)
+        for name, field in model.model_fields.items()
+    )
+    return list(dict.fromkeys(keys))
 
 
-def _step(shape: Any, step: str | int) -> Any:
-    model = _model_in(shape)
-    if model is not None:
-        for name, found in model.model_fields.items():
-            if step in (name, found.alias):
-                return found.annotation
-        return None
-    for part in (shape, *_parts(shape)):
-        if typing.get_origin(part) in {dict, list}:
-            return typing.get_args(part)[-1]
-    return None
+def _steps(shape: Any, step: str | int) -> list[Any]:
+    """What a shape has at one step: one shape for each of the models that it may be."""
+    found = [
+        field.annotation
+        for model in _models_in(shape)
+        for name, field in model.model_fields.items()
+        if step in (name, field.alias)
+    ]
+    lists = [p for p in _parts(shape) if typing.get_origin(p) in {dict, list}]
+    return found + [typing.get_args(p)[-1] for p in lists]
 
 
-def _parts(shape: Any) -> tuple[Any, ...]:
+def _parts(shape: Any) -> list[Any]:
+    """The members of a union, however deep; or the shape itself."""
     if typing.get_origin(shape) in {typing.Union, types.UnionType, typing.Annotated}:
-        return typing.get_args(shape)
-    return ()
+        return [part for member in typing.get_args(shape) for part in _parts(member)]
+    return [shape]
 
 
-def _model_in(shape: Any) -> Any:
-    """The pydantic model that a type is or may be."""
-    for part in (shape, *_parts(shape)):
-        if isinstance(part, type) and hasattr(part, "model_fields"):
-            return part
-    return None
+def _models_in(shape: Any) -> list[Any]:
+    """The pydantic models that a type is or may be."""
+    return [p for p in _parts(shape) if isinstance(p, type) and hasattr(p, "model_fields")]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 Name = Annotated[
     str,
@@ -104,6 +104,52 @@ class FieldShape(Shape):
     decimal: Literal[".", ","] | None = Field(None, description="The decimal point.")
 
 
+class LinesOriginShape(Shape):
+    """Where the lines stand, if not in the rows that share the key."""
+
+    column: str | None = Field(None, description="A column that holds a list of lines.")
+    source: dict[str, Any] | None = Field(None, description="A second source, one row a line.")
+    on: str | dict[str, str] | None = Field(
+        None,
+        description="The column that both sources have; or {column of the lines: column of the "
+        "rows}.",
+    )
+
+
+class LinesShape(Shape):
+    """A field that is a list of lines, such as the products of a purchase."""
+
+    lines: Literal["rows"] | LinesOriginShape = Field(
+        description="rows (those that share the key), {column: NAME}, or {source: …, on: NAME}."
+    )
+    fields: dict[str, str | FieldShape] = Field(description="The mapping of each line.")
+    tolerance: float | int | Literal["any"] | None = Field(
+        None,
+        description="How far totalPrice may be from the sum of the lines; `any`: not checked. "
+        "Half a cent a line by default.",
+    )
+
+
+def _form(value: Any) -> str:
+    if isinstance(value, LinesShape) or (isinstance(value, dict) and "lines" in value):
+        return "LinesShape"
+    return "FieldShape" if isinstance(value, (dict, FieldShape)) else "Text"
+
+
+MappedShape = Annotated[
+    Annotated[str, Tag("Text")]
+    | Annotated[FieldShape, Tag("FieldShape")]
+    | Annotated[LinesShape, Tag("LinesShape")],
+    Discriminator(_form),
+]
+
+
+class SinceShape(Shape):
+    """A day: `2024-03-01`."""
+
+    since: str = Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+
+
 class RejectsShape(Shape):
     """How many rows may be invalid before the plan fails."""
 
@@ -144,11 +190,12 @@ class SyncShape(Shape):
     source: dict[str, Any] = Field(
         description="One of csv, parquet, jsonl, json with the path of the file, and its options."
     )
-    target: str = Field(description="contacts or products.")
+    target: str = Field(description="contacts, products or purchases.")
     key: str | list[str] | None = Field(None, description="The field that identifies a record.")
     when: str | None = Field(None, description="Which rows: a template that is true for them.")
-    fields: dict[str, str | FieldShape] = Field(
-        description="For each field: a column, a template, or a mapping with `from` or `value`."
+    fields: dict[str, MappedShape] = Field(
+        description="For each field: a column, a template, or a mapping with `from` or `value`; "
+        "with `lines`, a list."
     )
     duplicates: Literal["error", "first", "last"] = "error"
     order_by: str | None = Field(None, description="A column, and `desc` if it runs downwards.")
@@ -159,6 +206,16 @@ class SyncShape(Shape):
     route: Literal["auto", "calls", "import"] = "auto"
     priority: Literal["low", "normal", "high"] = "normal"
     schedule: ScheduleShape | None = None
+    on_change: Literal["report", "replace"] | None = Field(
+        None,
+        description="Purchases: a changed one is only reported (default), or deleted and made "
+        "again.",
+    )
+    trigger_event: bool | SinceShape | None = Field(
+        None,
+        description="Purchases: whether workflows that wait for a purchase start; {since: DATE}: "
+        "only for purchases of that day and later.",
+    )
     tests: list[TestShape] = Field(default_factory=list)
 
 

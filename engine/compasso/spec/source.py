@@ -66,14 +66,16 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str, str]] = {
 _CHARACTERS = {"delimiter", "quote", "escape"}
 
 
-def build_source(source: Mapping[str, Any], complain: Complain) -> SourceSpec | None:
-    """Where the rows come from; None when that is not clear."""
+def build_source(
+    source: Mapping[str, Any], complain: Complain, at: tuple[str, ...] = ("source",)
+) -> SourceSpec | None:
+    """Where the rows come from, as it stands at the path `at`; None when that is not clear."""
     kinds = [key for key in source if key in KINDS or key in LATER_KINDS]
     if len(kinds) != 1:
         known = frozenset().union(*_OPTIONS.values())
         strange = next((key for key in source if key not in known), None)
         complain(
-            ("source", strange) if strange and not kinds else ("source",),
+            (*at, strange) if strange and not kinds else at,
             "the source must name its kind and file, once"
             if not strange or kinds
             else f"unknown kind of source `{strange}`",
@@ -83,14 +85,14 @@ def build_source(source: Mapping[str, Any], complain: Complain) -> SourceSpec | 
     kind = kinds[0]
     if kind in LATER_KINDS:
         complain(
-            ("source", kind),
+            (*at, kind),
             f"this version does not read {kind} sources yet",
             f"it reads: {', '.join(KINDS)}",
         )
         return None
     location = source[kind]
     if not isinstance(location, str) or not location:
-        complain(("source", kind), "the source's file must be a text", f"{kind}: data/file.{kind}")
+        complain((*at, kind), "the source's file must be a text", f"{kind}: data/file.{kind}")
         return None
     parts = PurePosixPath(location).parts
     is_query = kind == "sql" and not location.endswith(".sql")
@@ -98,13 +100,13 @@ def build_source(source: Mapping[str, Any], complain: Complain) -> SourceSpec | 
         parts = ("",)
     if kind in {"sql", "http"} and "connection" not in source:
         complain(
-            ("source",),
+            at,
             f"an {kind} source needs the name of a connection",
             "add `connection: NAME`, and NAME under `connections:` in compasso.yml",
         )
     if location.startswith(("/", "~")) or ".." in parts or ":" in parts[0]:
         complain(
-            ("source", kind),
+            (*at, kind),
             "the source must lie inside the project",
             "write its path relative to compasso.yml, without ..",
             f"{kind}: {location}",
@@ -112,12 +114,12 @@ def build_source(source: Mapping[str, Any], complain: Complain) -> SourceSpec | 
         return None
     options = {k: v for k, v in source.items() if k != kind}
     for name, value in options.items():
-        _option(kind, name, value, complain)
+        _option(kind, name, value, complain, at)
     return SourceSpec(kind, location, options)
 
 
-def _option(kind: str, name: str, value: Any, complain: Complain) -> None:
-    path = ("source", name)
+def _option(kind: str, name: str, value: Any, complain: Complain, at: tuple[str, ...]) -> None:
+    path = (*at, name)
     if name not in _OPTIONS[kind]:
         known = sorted(_OPTIONS[kind])
         hint = did_you_mean(name, known) if known else f"{kind} sources have no options"

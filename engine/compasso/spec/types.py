@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from compasso.model import CompassoError, Diagnostic, Json, Position, Priority
+
+# How far a total may be from the sum of its lines: an amount, not checked, or the default.
+Tolerance: TypeAlias = 'float | Literal["any"] | None'
 
 
 class FieldKind(StrEnum):
@@ -18,6 +21,7 @@ class FieldKind(StrEnum):
     COLUMN = "column"
     TEMPLATE = "template"
     CONSTANT = "constant"
+    LINES = "lines"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +36,12 @@ class Cast:
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """One field of a mapping: a column's name, a template's text, or a constant."""
+    """One field of a mapping: a column's name, a template's text, a constant, or lines."""
 
     kind: FieldKind
     value: Json
     cast: Cast | None = None
+    lines: LinesSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,24 @@ class SourceSpec:
         """Where the rows come from, for people: a file, or a query without its text."""
         is_query = self.kind == "sql" and not self.location.endswith(".sql")
         return f"a query of {self.options.get('connection')}" if is_query else self.location
+
+
+@dataclass(frozen=True, slots=True)
+class LinesSpec:
+    """The lines of a record (the products of a purchase): where they stand, and their mapping.
+
+    origin `rows`: the rows of the source that share the record's key. `column`: a column that
+    holds a list. `source`: a second source, whose column `on[0]` equals the rows' column `on[1]`.
+    `tolerance` is how far the totals may be from the sum of the lines: an amount, `any`, or None
+    for half a cent a line.
+    """
+
+    origin: Literal["rows", "column", "source"]
+    fields: Mapping[str, FieldSpec]
+    column: str | None = None
+    source: SourceSpec | None = None
+    on: tuple[str, str] | None = None
+    tolerance: Tolerance = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +220,15 @@ class Sync:
     fingerprint: str
     positions: Mapping[tuple[str | int, ...], Position] = field(repr=False, compare=False)
     stock: Stock | None = None
+    # What becomes of a record that cannot be changed, when its source has changed.
+    on_change: Literal["report", "replace"] = "report"
+    # What only this target knows, such as trigger_event of purchases; as the plan file keeps it.
+    options: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> tuple[str, LinesSpec] | None:
+        """The field that is made of lines, if there is one."""
+        return next(((n, f.lines) for n, f in self.fields.items() if f.lines is not None), None)
 
     def position(self, *path: str | int) -> Position:
         """Where a part of the spec stands; the nearest enclosing part if it is not written."""

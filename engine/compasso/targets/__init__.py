@@ -10,14 +10,24 @@ import pkgutil
 from functools import cache
 
 from compasso.model import CompassoError
-from compasso.targets.base import Delivery, Target, TargetField, custom_fields, field_type
+from compasso.targets.base import (
+    Delivery,
+    LineTotals,
+    Target,
+    TargetField,
+    custom_fields,
+    field_type,
+    line_fields,
+)
 
 __all__ = [
     "Delivery",
+    "LineTotals",
     "Target",
     "TargetField",
     "custom_fields",
     "field_type",
+    "line_fields",
     "load_target",
     "target_names",
 ]

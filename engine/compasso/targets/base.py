@@ -45,6 +45,18 @@ class Delivery(StrEnum):
     AT_LEAST_ONCE = "at_least_once"  # sent again: it may be there twice
 
 
+@dataclass(frozen=True, slots=True)
+class LineTotals:
+    """The field of a record that is a list of lines, and the totals that its lines add up to.
+
+    `price` and `count` are pairs: the field of a line, the field of the record.
+    """
+
+    field: str
+    price: tuple[str, str]
+    count: tuple[str, str]
+
+
 @dataclass(frozen=True)
 class Target:
     """One kind of Connectif record.
@@ -79,7 +91,10 @@ class Target:
     required: tuple[str, ...] = ()
     retired: Mapping[str, Json] | None = None
     open_fields: bool = False  # the account may define more fields
+    any_of: tuple[str, ...] = ()  # of these fields every record needs at least one
     can_update: bool = True
+    requests_a_change: int = 1  # 2: a change is a delete and a create
+    lines: LineTotals | None = None
     # Two keys that differ only in case or outer blanks are one record (a guess for e-mail).
     folded_keys: frozenset[str] = frozenset()
     # How dates stand in an import file: a strftime pattern.
@@ -117,6 +132,17 @@ def schema_fields(name: str) -> dict[str, TargetField]:
             import_typed=schema.get("x-compasso-import") == "typed",
         )
     return fields
+
+
+def line_fields(target: Target) -> dict[str, TargetField]:
+    """The fields of a line of the target's records, by the schema of its list."""
+    if target.lines is None:
+        return {}
+    items = target.fields[target.lines.field].schema["items"]
+    return {
+        name: TargetField(name=name, type=field_type(schema), schema=schema)
+        for name, schema in items["properties"].items()
+    }
 
 
 def custom_fields(definitions: Iterable[Mapping[str, Any]]) -> list[TargetField]:

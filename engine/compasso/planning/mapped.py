@@ -1,0 +1,172 @@
+"""From a sync's source to its desired records: open, select, map, check, name the rejects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from compasso.mapping import CompiledMapping
+from compasso.model import CompassoError, Diagnostic, Severity
+from compasso.planning.desired import Desired, build_desired
+from compasso.planning.document import collect_rejects, count_rejects, message_of
+from compasso.planning.line_source import Lined, open_lines
+from compasso.planning.lines import (
+    build_lined,
+    collect_line_rejects,
+    drop_lines,
+    mapped_fields,
+    selection_mapping,
+)
+from compasso.planning.resolve import compile_sync, resolve_target
+from compasso.planning.selection import (
+    Selection,
+    basis_of,
+    drop_rows,
+    select_all,
+    select_rows,
+    widen,
+)
+from compasso.sources import Source, open_source
+from compasso.spec import Project, Sync
+from compasso.state import State
+from compasso.targets import Target
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A sync's source with the mapping compiled over it. `lined` if its records have lines."""
+
+    sync: Sync
+    target: Target
+    key_field: str
+    source: Source
+    mapping: CompiledMapping  # which says, too, which columns matter
+    lined: Lined | None
+
+    def fields(self) -> list[str]:
+        """The mapped fields in the order in which problems number them."""
+        return mapped_fields(self.lined) if self.lined else [m.name for m in self.mapping.fields]
+
+    def build(self, connection: DuckDBPyConnection, name: str, selected: Selection) -> Desired:
+        """The desired records of the selected rows, as the table `name`."""
+        if self.lined is not None:
+            return build_lined(connection, name, self.lined, self.key_field, selected)
+        return build_desired(
+            connection, name, self.target, self.key_field, self.source, self.mapping,
+            self.sync.order_by, selected,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """What became of a sync's source. `rejected` counts the records that are rejected."""
+
+    fingerprint: str
+    desired: Desired
+    selected: Selection
+    rejected: int
+    total: int
+    warnings: tuple[str, ...] = ()
+
+
+def open_sync(connection: DuckDBPyConnection, name: str, sync: Sync, project: Project) -> Opened:
+    """Open the source and compile the mapping. Raises CompassoError, each at its line."""
+    target, key_field = resolve_target(sync, project)
+    try:
+        source = open_source(connection, sync.source, project.root)
+    except CompassoError as error:
+        raise CompassoError(
+            *(_at(d, sync) for d in error.diagnostics), exit_code=error.exit_code
+        ) from error
+    if sync.lines is None:
+        mapping = compile_sync(sync, project, target, dict(source.columns))
+        return Opened(sync, target, key_field, source, mapping, None)
+    lined = open_lines(connection, name, sync, project, target, key_field, source)
+    return Opened(sync, target, key_field, lined.source, selection_mapping(lined), lined)
+
+
+def map_sync(
+    connection: DuckDBPyConnection,
+    number: int,
+    sync: Sync,
+    project: Project,
+    state: State,
+    progress: Callable[[str], None],
+) -> Mapped:
+    """Map and check what the state does not know of the source. Adds to the table `rejects`."""
+    opened = open_sync(connection, f"lined_{number}", sync, project)
+    source = opened.source
+    basis = basis_of(sync, project, opened.target, source)
+    selected = select_rows(connection, f"rows_{number}", sync, source, opened.mapping, state, basis)
+    progress(f"mapping and checking {sync.name}")
+    desired = opened.build(connection, f"desired_{number}", selected)
+    wider = widen(connection, selected, source, desired.name)
+    if wider is not None:
+        selected = wider
+        desired = opened.build(connection, f"desired_{number}", selected)
+    rejected = count_rejects(connection, desired)
+    collect_rejects(connection, sync.name, desired)
+    _name_rules(connection, sync.name, desired, opened.fields())
+    warnings = []
+    if opened.lined is not None:
+        collect_line_rejects(connection, sync.name, opened.lined, selected)
+        drop_lines(connection, opened.lined, selected)
+        if opened.lined.orphans:
+            warnings.append(f"{opened.lined.orphans:,} lines belong to no row and are left out")
+    drop_rows(connection, selected)
+    count = connection.execute(f"SELECT count(*) FROM {desired.name}").fetchone()
+    looked_at = (int(count[0]) if count else 0) + len(desired.unreadable)
+    return Mapped(
+        source.fingerprint,
+        desired,
+        selected,
+        rejected,
+        looked_at + selected.matched,
+        tuple(warnings),
+    )
+
+
+def map_some(
+    connection: DuckDBPyConnection, name: str, sync: Sync, project: Project, count: int
+) -> tuple[Opened, Desired]:
+    """The first records of a source, whatever the state knows; for a look at a mapping."""
+    from dataclasses import replace
+
+    opened = open_sync(connection, f"{name}_lined", sync, project)
+    few = replace(opened.source, relation=f"{opened.source.relation} LIMIT {count}")
+    selected = select_all(connection, f"{name}_rows", sync, few, opened.mapping)
+    return opened, opened.build(connection, name, selected)
+
+
+def _at(diagnostic: Diagnostic, sync: Sync) -> Diagnostic:
+    """The same diagnostic; if it has no place of its own, at the sync's source."""
+    position = diagnostic.position or sync.position("source")
+    return Diagnostic(
+        message=f"{sync.name}: {diagnostic.message}",
+        severity=Severity.ERROR,
+        code=diagnostic.code,
+        position=position,
+        text=diagnostic.text,
+        hint=diagnostic.hint,
+    )
+
+
+def _name_rules(
+    connection: DuckDBPyConnection, sync: str, desired: Desired, fields: list[str]
+) -> None:
+    """Put names and words in place of the numbers and keywords that SQL wrote."""
+    pairs = connection.execute(
+        "SELECT DISTINCT field, rule FROM rejects WHERE sync = $sync AND field <> ''",
+        {"sync": sync},
+    ).fetchall()
+    for number, rule in pairs:
+        name, words = message_of(desired, fields, int(number), rule)
+        connection.execute(
+            "UPDATE rejects SET field = $name, rule = $words "
+            "WHERE sync = $sync AND field = $number AND rule = $rule",
+            {"name": name, "words": words, "sync": sync, "number": number, "rule": rule},
+        )
