@@ -9,12 +9,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from compasso.sandbox.coupons import assign
+from compasso.sandbox.files import opens
 from compasso.sandbox.gateway import advance
 from compasso.sandbox.page import PAGE
+from compasso.sandbox.purchases import dumped
 from compasso.sandbox.sandbox import Sandbox
+from compasso.sandbox.seed import SeedError, seed
+from compasso.sandbox.store import shown
 
 DUMPS = ("contacts", "products", "purchases", "coupons", "events")
-_SHOWN = (*DUMPS, "fields", "imports")
+_SHOWN = (*DUMPS, "fields", "coupon_sets", "workflows", "event_types", "imports", "exports")
+_SIGNED = ("file", "expires", "nonce", "signature")
 Control = Callable[[Sandbox, Request], Awaitable[Response]]
 
 
@@ -23,7 +29,8 @@ async def _dump(sandbox: Sandbox, request: Request) -> Response:
     if kind not in DUMPS:
         return JSONResponse({"error": f"known: {', '.join(DUMPS)}"}, 404)
     advance(sandbox)
-    return JSONResponse(sandbox.account.list(kind))
+    view = dumped if kind == "purchases" else shown
+    return JSONResponse([view(record) for record in sandbox.account.list(kind)])
 
 
 async def _requests(sandbox: Sandbox, _request: Request) -> Response:
@@ -46,9 +53,31 @@ async def _status(sandbox: Sandbox, _request: Request) -> Response:
     return JSONResponse({"counts": counts, "budget": sandbox.rate.gauge(), "requests": recent})
 
 
-async def _report(sandbox: Sandbox, request: Request) -> Response:
-    text = sandbox.imports.reports.get(request.path_params["id"])
-    return PlainTextResponse(text or "", 200 if text else 404, media_type="text/csv")
+async def _file(sandbox: Sandbox, request: Request) -> Response:
+    """A file of an export or an error report: no key is needed, the address is signed."""
+    name, *signed = (request.query_params.get(n, "") for n in _SIGNED)
+    expired = sandbox.faults.take("GET", request.url.path, file=True) is not None
+    content = sandbox.account.files.get(name)
+    if expired or content is None or not opens(sandbox.account, sandbox.now(), name, *signed):
+        return PlainTextResponse("The address has expired.", 403)
+    kind = "application/zip" if request.url.path.endswith(".zip") else "text/csv"
+    return Response(content, media_type=kind)
+
+
+async def _seed(sandbox: Sandbox, request: Request) -> Response:
+    try:
+        return JSONResponse(seed(sandbox, json.loads(await request.body())), 201)
+    except (ValueError, SeedError) as error:
+        return JSONResponse({"error": str(error)}, 400)
+
+
+async def _assign(sandbox: Sandbox, request: Request) -> Response:
+    try:
+        body = json.loads(await request.body())
+        given = assign(sandbox.account, body["couponSetId"], int(body["count"]), sandbox.now())
+    except (ValueError, KeyError, TypeError) as error:
+        return JSONResponse({"error": f"couponSetId and count are needed: {error}"}, 400)
+    return JSONResponse({"assigned": given})
 
 
 async def _page(_sandbox: Sandbox, _request: Request) -> Response:
@@ -70,5 +99,7 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
         route("/_sandbox/requests", _requests),
         route("/_sandbox/faults", _faults, "GET", "POST"),
         route("/_sandbox/status", _status),
-        route("/_sandbox/error-reports/{id}.csv", _report),
+        route("/_sandbox/files/{name:path}", _file),
+        route("/_sandbox/seed", _seed, "POST"),
+        route("/_sandbox/assign-coupons", _assign, "POST"),
     ]

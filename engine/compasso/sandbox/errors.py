@@ -23,15 +23,26 @@ class ApiError(Exception):
         self.body = {"status": status, "title": TITLES[status], "detail": detail, **more}
 
     @property
+    def reasons(self) -> str:
+        """The reasons in one line."""
+        listed = self.body.get("validationErrors")
+        if not listed:
+            return str(self)
+        return "; ".join(f"{p['name']}: {p['reason']}" for p in listed)
+
+    @property
     def response(self) -> Response:
         """The error as an answer."""
         return JSONResponse(self.body, self.status)
 
 
-def invalid(problems: list[tuple[str, str]]) -> ApiError:
-    """422 for a list of (key, reason)."""
-    listed = [{"name": name, "path": f"/{name}", "reason": reason} for name, reason in problems]
-    return ApiError(422, "One or more validation error occurred.", validationErrors=listed)
+def invalid(problems: list[tuple[str, str]], status: int = 422) -> ApiError:
+    """422 for a list of (path without its first slash, reason)."""
+    listed = [
+        {"name": path.rpartition("/")[2], "path": f"/{path}", "reason": reason}
+        for path, reason in problems
+    ]
+    return ApiError(status, "One or more validation error occurred.", validationErrors=listed)
 
 
 def unauthorized() -> Response:

@@ -11,6 +11,8 @@
 - rate_limit_storm: use up the rate window
 - other_clients: `requests` of the rate window go to others
 - import_stuck, import_failed: the next import never ends, or ends with status error
+- export_stuck, export_failed: the same for the next export
+- expired_file: the address of an export's or a report's file is dead, whatever its age
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from typing import Any
 
 KINDS = (
     "status", "timeout_before", "timeout_after", "reset", "slow", "truncate", "rate_limit_storm",
-    "other_clients", "import_stuck", "import_failed",
+    "other_clients", "import_stuck", "import_failed", "export_stuck", "export_failed",
+    "expired_file",
 )  # fmt: skip
 
 
@@ -60,10 +63,10 @@ class Faults:
             except TypeError as error:
                 raise ValueError(str(error)) from None
 
-    def take(self, method: str, path: str) -> Fault | None:
-        """The first rule that concerns a request; it is used up by one."""
+    def take(self, method: str, path: str, *, file: bool = False) -> Fault | None:
+        """The first rule that concerns a request, of the API or for a file; it is used by one."""
         for rule in self.rules:
-            if rule.concerns(method, path):
+            if (rule.kind == "expired_file") == file and rule.concerns(method, path):
                 rule.times -= 1
                 return rule
         return None

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+\Z")
+from compasso.sandbox.checking import EMAIL, is_date
+
 _PHONE = re.compile(r"\+?[0-9]{5,15}\Z")
 _INTEGER = re.compile(r"[1-9][0-9]*\Z")
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?\Z")
@@ -28,6 +28,9 @@ class FieldRule:
     max_length: int | None = None
     minimum: float | None = None
     maximum: float | None = None
+    min_date: str | None = None
+    max_date: str | None = None
+    required: bool = False  # it always has a value, so null is refused
 
 
 def radio(*options: str) -> FieldRule:
@@ -76,6 +79,14 @@ PRODUCT: Mapping[str, FieldRule] = {
     "customField2": TEXT,
     "customField3": TEXT,
 }
+READ_ONLY = {
+    "id", "createdAt", "updatedAt", "productId", "_createdAt", "_updatedAt", "_isAnonymous",
+    "_hasPushSubscriptions", "_emailBouncedReason", "_emailLastBouncedDate",
+    "_emailLastSoftBounceDate", "_emailLastUnsubscribedDate", "_emailLastUnsubscribedIp",
+    "_emailSoftBounces", "_totalPurchases", "_totalPurchasesAmount", "_averagePurchasesAmount",
+    "_firstPurchaseDate", "_lastPurchaseDate", "_clv", "_churnRate", "_pAlive",
+    "_expectedPurchases", "_rfm", "_recency", "_frequency", "_monetary",
+}  # fmt: skip
 PRODUCT_REQUIRED = ("name", "productDetailUrl", "unitPrice")
 
 
@@ -87,22 +98,47 @@ def custom_rule(definition: Mapping[str, Any]) -> FieldRule:
         definition.get("maxLength"),
         definition.get("minValue"),
         definition.get("maxValue"),
+        definition.get("minDate"),
+        definition.get("maxDate"),
+        bool(definition.get("required")),
     )
 
 
-def check_value(rule: FieldRule, value: Any) -> str | None:  # noqa: PLR0912 - one case a type
-    """Why a JSON value does not fit, or None. Null clears an optional field (a guess)."""
+def check_value(rule: FieldRule, value: Any, max_length: int | None = None) -> str | None:
+    """Why a JSON value does not fit, or None. Null clears an optional field (a guess).
+
+    `max_length` holds for texts whose rule has none.
+    """
     if value is None:
-        return "A value is required" if rule.kind == "radio" and not rule.max_length else None
+        return "A value is required" if rule.required or rule.kind == "radio" else None
+    if not _fits(rule, value):
+        return "Value is not valid"
+    longest = max_length if rule.max_length is None else rule.max_length
+    if longest is not None and isinstance(value, str) and len(value) > longest:
+        return f"Value is longer than {longest} characters"
+    if isinstance(value, (int, float)):
+        if rule.minimum is not None and value < rule.minimum:
+            return f"Value is less than {rule.minimum}"
+        if rule.maximum is not None and value > rule.maximum:
+            return f"Value is more than {rule.maximum}"
+    if isinstance(value, str) and rule.kind == "date":
+        if rule.min_date is not None and value < rule.min_date:
+            return f"Value is before {rule.min_date}"
+        if rule.max_date is not None and value > rule.max_date:
+            return f"Value is after {rule.max_date}"
+    return None
+
+
+def _fits(rule: FieldRule, value: Any) -> bool:
     good = True
     if rule.kind in {"text", "url"}:
         good = isinstance(value, str)
     elif rule.kind == "email":
-        good = isinstance(value, str) and _EMAIL.match(value) is not None
+        good = isinstance(value, str) and EMAIL.match(value) is not None
     elif rule.kind == "phone":
         good = isinstance(value, str) and _PHONE.match(value) is not None
     elif rule.kind == "date":
-        good = isinstance(value, str) and _is_date(value)
+        good = isinstance(value, str) and is_date(value)
     elif rule.kind == "integer":
         good = isinstance(value, int) and not isinstance(value, bool)
     elif rule.kind == "decimal":
@@ -114,23 +150,7 @@ def check_value(rule: FieldRule, value: Any) -> str | None:  # noqa: PLR0912 - o
     elif rule.kind in _LISTS:
         good = isinstance(value, list) and all(isinstance(v, str) for v in value)
         good = good and (not rule.options or set(value) <= set(rule.options))
-    if not good:
-        return "Value is not valid"
-    if rule.max_length is not None and isinstance(value, str) and len(value) > rule.max_length:
-        return f"Value is longer than {rule.max_length} characters"
-    if rule.minimum is not None and isinstance(value, (int, float)) and value < rule.minimum:
-        return f"Value is less than {rule.minimum}"
-    if rule.maximum is not None and isinstance(value, (int, float)) and value > rule.maximum:
-        return f"Value is more than {rule.maximum}"
-    return None
-
-
-def _is_date(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
+    return good
 
 
 class CellError(Exception):
@@ -157,7 +177,7 @@ def read_cell(rule: FieldRule, cell: str, *, zero: bool) -> Any:
             raise CellError("Value is not true or false")
         value = cell == "true"
     elif rule.kind == "date":
-        if not _is_date(cell):
+        if not is_date(cell):
             raise CellError("Value is not a valid date")
         value = f"{cell[:10]}T00:00:00.000Z" if len(cell) == 10 else cell
     elif rule.kind in _LISTS:

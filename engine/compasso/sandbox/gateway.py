@@ -69,6 +69,7 @@ async def _answer(
 def advance(sandbox: Sandbox) -> None:
     """Bring everything that takes time up to now."""
     sandbox.imports.advance()
+    sandbox.exports.advance()
     for area in areas():
         if area.advance is not None:
             area.advance(sandbox)
@@ -87,6 +88,10 @@ async def _before(sandbox: Sandbox, fault: Fault) -> None:
         sandbox.imports.stuck += 1
     if fault.kind == "import_failed":
         sandbox.imports.failed += 1
+    if fault.kind == "export_stuck":
+        sandbox.exports.stuck += 1
+    if fault.kind == "export_failed":
+        sandbox.exports.failed += 1
 
 
 def _knows(accepted: str | None, header: str) -> bool:

@@ -7,13 +7,19 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
+from compasso.sandbox import coupons
 from compasso.sandbox.errors import ApiError, invalid
-from compasso.sandbox.fields import PRODUCT, CellError, FieldRule, read_cell
+from compasso.sandbox.fields import PRODUCT, CellError, FieldRule, check_value, read_cell
+from compasso.sandbox.files import file_address
 from compasso.sandbox.records import Records
 from compasso.sandbox.settings import MAX_QUEUED_IMPORTS, SandboxSettings
 from compasso.sandbox.store import Account, iso, new_id
 
-_KEYS = {"contacts": ("_externalId", "_email"), "products": ("productId",)}
+_KEYS = {
+    "contacts": ("_externalId", "_email"),
+    "products": ("productId",),
+    "coupons": ("code",),
+}
 _DONE = {"finished", "error", "cancelled"}
 
 
@@ -24,16 +30,17 @@ class Imports:
         self.account = account
         self.records = records
         self.settings = settings
-        self.files: dict[str, str] = {}
-        self.reports: dict[str, str] = {}
         self.stuck = self.failed = 0  # the next imports that a fault concerns
+        known = account.list("imports")
+        self._open = [i["id"] for i in known if i["status"] not in _DONE]
+        self._free_at = max((i.get("_finished", 0.0) for i in known), default=0.0)
 
     def create(self, form: Mapping[str, str], content: bytes) -> dict[str, Any]:
         """POST /imports/. Raises 400 E0401, 422."""
         options = self._options(form)
         self.advance()
-        waiting = [i for i in self.account.list("imports") if i["status"] == "queued"]
-        if len(waiting) >= MAX_QUEUED_IMPORTS:
+        waiting = [self.account.records["imports"][identity] for identity in self._open]
+        if sum(1 for i in waiting if i["status"] == "queued") >= MAX_QUEUED_IMPORTS:
             raise ApiError(400, "There are already 10 queued imports.", code="E0401")
         try:
             text = content.decode("utf-8-sig")
@@ -44,13 +51,17 @@ class Imports:
         problem = self._header_problem(form["type"], header or [])
         if problem:
             raise invalid([("file", problem)])
+        total = sum(1 for row in rows if row)
+        most = self.settings.behaviour.max_import_rows
+        if most is not None and total > most:
+            raise invalid([("file", f"The file has more than {most} rows")])
         now = self.settings.clock()
         record: dict[str, Any] = {
             "id": new_id(),
             "type": form["type"],
             "status": "queued",
             "origin": "api",
-            "total": sum(1 for row in rows if row),
+            "total": total,
             "success": 0,
             "errors": 0,
             "options": options,
@@ -63,8 +74,9 @@ class Imports:
         if self.failed > 0:
             self.failed -= 1
             record["_failed"] = True
-        self.files[record["id"]] = text
+        self.account.put_file(f"imports/{record['id']}", content)
         self.account.put("imports", [record])
+        self._open.append(record["id"])
         self.advance()
         return record
 
@@ -80,14 +92,23 @@ class Imports:
         only_empty = form.get("updateOnlyEmptyFields") == "true"
         if only_empty and form.get("overrideExisting") != "true":
             problems.append(("updateOnlyEmptyFields", "Needs overrideExisting"))
+        more = {}
         if form.get("type") == "coupons":
-            problems.append(("type", "Coupons are not simulated yet"))
+            more = {"couponSetId": form.get("couponSetId", "")}
+            coupon_set = self.account.get("coupon_sets", more["couponSetId"])
+            if coupon_set is None:
+                problems.append(("couponSetId", "Value is not valid"))
+            elif coupon_set["type"] != "multiple":
+                problems.append(("couponSetId", "The set has a single code"))
+        elif "couponSetId" in form:
+            problems.append(("couponSetId", "Goes with coupons, and only with them"))
         if problems:
             raise invalid(problems)
         return {
             "delimiter": form["delimiter"],
             "overrideExisting": form["overrideExisting"] == "true",
             "updateOnlyEmptyFields": only_empty,
+            **more,
         }
 
     def _header_problem(self, kind: str, header: list[str]) -> str | None:
@@ -95,6 +116,8 @@ class Imports:
             return "The file has no header"
         if not set(_KEYS[kind]) & set(header):
             return f"The file has none of the columns {', '.join(_KEYS[kind])}"
+        if len(set(header)) < len(header):
+            return "Two columns have the same name"
         rules = self._rules(kind)
         unknown = [h for h in header if h not in rules and h not in _KEYS[kind]]
         if unknown and self.settings.behaviour.unknown_header_is_error:
@@ -104,39 +127,46 @@ class Imports:
         return f"Missing columns: {', '.join(sorted(missing))}" if missing else None
 
     def _rules(self, kind: str) -> dict[str, FieldRule]:
+        if kind == "coupons":
+            return {}
         return self.records.contact_rules() if kind == "contacts" else dict(PRODUCT)
 
     def advance(self) -> None:
         """Bring every import to where it is now: first come, first served."""
         now = self.settings.clock()
-        free_at = 0.0
-        for record in self.account.list("imports"):
-            if record["status"] in _DONE:
-                free_at = max(free_at, record.get("_finished", 0.0))
-                continue
-            start = max(record["_created"], free_at)
+        while self._open:
+            record = self.account.records["imports"][self._open[0]]
+            start = max(record["_created"], self._free_at)
             seconds = max(
                 self.settings.import_min_seconds,
                 record["total"] / self.settings.import_rows_per_second,
             )
-            free_at = start + seconds
             if now < start:
                 break
             changed = dict(record)
             if record["status"] == "queued":
                 changed |= {"status": "inProgress", "startedAt": iso(start)}
-            if now >= free_at and not record.get("_stuck"):
-                changed |= self._finish(record, free_at)
+            if now >= start + seconds and not record.get("_stuck"):
+                changed |= self._finish(record, start + seconds)
             if changed != record:
                 self.account.put("imports", [changed])
             if changed["status"] not in _DONE:
                 break
+            self._open.pop(0)
+            self._free_at = start + seconds
+            # Only now: a server that dies before this works the file off again.
+            self.account.drop_file(f"imports/{record['id']}")
+
+    def delete(self, record: Mapping[str, Any]) -> None:
+        """Forget an import that has ended."""
+        self.account.remove("imports", record)
+        self.account.drop_file(f"reports/{record['id']}")
 
     def _finish(self, record: Mapping[str, Any], at: float) -> dict[str, Any]:
         end = {"finishedAt": iso(at), "_finished": at}
-        text = self.files.pop(record["id"], None)
-        if record.get("_failed") or text is None:  # a restart forgets files that wait
+        if record.get("_failed"):
             return {"status": "error", **end}
+        text = self.account.files[f"imports/{record['id']}"].decode("utf-8-sig")
         errors: list[list[str]] = []
         success = self._work(record, text, errors)
         done: dict[str, Any] = {
@@ -148,7 +178,7 @@ class Imports:
         if errors:
             out = io.StringIO()
             csv.writer(out).writerows(errors)
-            self.reports[record["id"]] = out.getvalue()
+            self.account.put_file(f"reports/{record['id']}", out.getvalue().encode())
             done["_report"] = True
         return done
 
@@ -160,10 +190,12 @@ class Imports:
         rules = self._rules(kind)
         success = 0
         batch: dict[str, dict[str, Any]] = {}
+        seen: set[tuple[str, ...]] = set()
         for row in rows:
             if not row:
                 continue
             try:
+                self._check_repeated(kind, header, row, seen)
                 changed = self._row(kind, header, row, rules, options)
             except (CellError, ApiError) as error:
                 if not errors:
@@ -173,11 +205,24 @@ class Imports:
             success += 1
             if changed is not None:
                 # A later row of the same file must see it, so it is known at once.
-                self.account.records[kind][changed["id"]] = changed
-                self.account.index(kind, changed)
+                self.account.stage(kind, changed)
                 batch[changed["id"]] = changed
         self.account.put(kind, batch.values())
+        if kind == "coupons" and batch:
+            at = self.settings.clock()
+            coupons.count(self.account, options["couponSetId"], at, quantity=len(batch))
         return success
+
+    def _check_repeated(
+        self, kind: str, header: list[str], row: list[str], seen: set[tuple[str, ...]]
+    ) -> None:
+        if self.settings.behaviour.repeated_key_in_import != "error":
+            return
+        cells = dict(zip(header, row, strict=False))
+        key = tuple(cells.get(name, "") for name in _KEYS[kind])
+        if key in seen:
+            raise CellError(f"{' or '.join(_KEYS[kind])}: Value is in the file before")
+        seen.add(key)
 
     def _row(
         self,
@@ -193,6 +238,8 @@ class Imports:
         key = next((k for k in _KEYS[kind] if cells.get(k)), None)
         if key is None:
             raise CellError(f"{' or '.join(_KEYS[kind])}: Value is required")
+        if kind == "coupons":
+            return coupons.new_code(self.account, options["couponSetId"], cells[key])
         zero = self.settings.behaviour.zero_integer_in_import
         fields = {}
         for name, cell in cells.items():
@@ -208,7 +255,7 @@ class Imports:
         if (
             kind == "contacts"
             and key == "_email"
-            and (reason := _bad_email(rules["_email"], cells["_email"]))
+            and (reason := check_value(rules["_email"], cells["_email"].strip()))
         ):
             raise CellError(f"_email: {reason}")
         return self._merge(kind, key, cells[key], fields, options)
@@ -226,6 +273,8 @@ class Imports:
         found = records.contact(key, value) if is_contact else records.product(key, value)
         if found is not None:
             if not options["overrideExisting"]:
+                if self.settings.behaviour.kept_existing_counts_as == "error":
+                    raise CellError(f"{key}: Value exists already")
                 return None
             if options["updateOnlyEmptyFields"]:
                 fields = {n: v for n, v in fields.items() if found.get(n) in (None, "")}
@@ -238,20 +287,16 @@ class Imports:
         """An import as the API shows it."""
         shown = {k: v for k, v in record.items() if not k.startswith("_")}
         if record.get("_report"):
-            base = self.settings.address
-            shown["errorReportFileUrl"] = f"{base}/_sandbox/error-reports/{record['id']}.csv"
+            identity = record["id"]
+            shown["errorReportFileUrl"] = file_address(
+                self.account,
+                self.settings.address,
+                f"reports/{identity}",
+                f"import-errors-{identity}.csv",
+                self.settings.clock(),
+            )
         return shown
 
 
-def _bad_email(rule: FieldRule, value: str) -> str | None:
-    from compasso.sandbox.fields import check_value
-
-    return check_value(rule, value.strip())
-
-
 def _reason(error: Exception) -> str:
-    if isinstance(error, ApiError):
-        found = error.body.get("validationErrors")
-        if found:
-            return "; ".join(f"{p['name']}: {p['reason']}" for p in found)
-    return str(error)
+    return error.reasons if isinstance(error, ApiError) else str(error)

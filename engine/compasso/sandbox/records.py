@@ -11,6 +11,7 @@ from compasso.sandbox.fields import (
     CONTACT,
     PRODUCT,
     PRODUCT_REQUIRED,
+    READ_ONLY,
     FieldRule,
     check_value,
     custom_rule,
@@ -39,6 +40,21 @@ class Records:
         self.account = account
         self.settings = settings
 
+    def domains(self) -> tuple[str, ...]:
+        """The store's authorised domains; none: any will do."""
+        store = self.account.get("store", "store") or {}
+        return self.settings.authorised_domains or tuple(store.get("authorisedDomains", ()))
+
+    def authorised(self, url: Any) -> bool:
+        """Whether an address of a product is in an authorised domain."""
+        domains = self.domains()
+        if not domains:
+            return True
+        try:
+            return urlsplit(str(url)).hostname in domains
+        except ValueError:
+            return False
+
     def contact_rules(self) -> dict[str, FieldRule]:
         """The fields a contact can have: Connectif's and the account's own."""
         own = {f["id"]: custom_rule(f) for f in self.account.list("fields")}
@@ -50,31 +66,41 @@ class Records:
 
     def contact(self, key: str, value: str) -> dict[str, Any] | None:
         """The contact with this _email or _externalId."""
-        if key == "_email":
-            identity = self.account.by_email.get(self.fold(value))
-        else:
-            identity = self.account.by_external_id.get(value)
-        return self.account.records["contacts"].get(identity or "")
+        return self.account.find("contacts", key, self.fold(value) if key == "_email" else value)
 
     def product(self, key: str, value: str) -> dict[str, Any] | None:
         """The product with this productId or id."""
-        identity = self.account.by_product_id.get(value) if key == "productId" else value
-        return self.account.records["products"].get(identity or "")
+        if key == "productId":
+            return self.account.find("products", key, value)
+        return self.account.get("products", value)
 
     def check(self, body: Any, rules: Mapping[str, FieldRule], key: str) -> None:
         """Raise 422 unless the body fits the fields. The key stands in the path."""
         if not isinstance(body, dict):
-            raise ApiError(400, "The body must be a JSON object.")
+            raise invalid([("", "Value is not an object")])
+        behaviour = self.settings.behaviour
         problems = []
         for name, value in body.items():
             rule = rules.get(name)
-            if rule is None or name == key:
-                if self.settings.behaviour.unknown_key_is_error:
+            if name == key or (rule is None and name in READ_ONLY):
+                if behaviour.read_only_key_is_error:
+                    problems.append((name, "Property is read only"))
+            elif rule is None:
+                if behaviour.unknown_key_is_error:
                     problems.append((name, "Property is not allowed"))
-            elif reason := check_value(rule, value):
+            elif value is None and not behaviour.null_clears:
+                problems.append((name, "Value is not valid"))
+            elif reason := check_value(rule, value, behaviour.max_text_length):
                 problems.append((name, reason))
         if problems:
             raise invalid(problems)
+
+    def _written(self, rules: Mapping[str, FieldRule], key: str, body: Any) -> dict[str, Any]:
+        """The fields of a body that are written: the others were let pass by a switch."""
+        fields = {n: v for n, v in body.items() if n in rules and n != key}
+        if self.settings.behaviour.empty_text_clears:
+            fields = {n: None if v == "" else v for n, v in fields.items()}
+        return fields
 
     def patch_contact(self, key: str, value: str, body: Any) -> tuple[dict[str, Any], bool]:
         """Create or change a contact; whether it was created."""
@@ -82,7 +108,7 @@ class Records:
         self.check(body, rules, key)
         if reason := check_value(rules[key], self.fold(value) if key == "_email" else value):
             raise invalid([(key, reason)])
-        fields = {n: v for n, v in body.items() if n in rules}
+        fields = self._written(rules, key, body)
         found = self.contact(key, value)
         self.check_collision(fields, found)
         record, created = self.merge_contact(key, value, fields, found)
@@ -94,7 +120,8 @@ class Records:
             if fields.get(name):
                 other = self.contact(name, fields[name])
                 if other is not None and other is not found:
-                    raise invalid([(name, "Value is already in use by another contact")])
+                    reason = "Value is already in use by another contact"
+                    raise invalid([(name, reason)], self.settings.behaviour.collision_status)
 
     def merge_contact(
         self, key: str, value: str, fields: Mapping[str, Any], found: dict[str, Any] | None
@@ -102,10 +129,12 @@ class Records:
         """The contact after the change; not kept yet."""
         now = iso(self.settings.clock())
         if found is None:
-            record = {"id": new_id(), **_NEW_CONTACT, "_createdAt": now}
+            defaults = {
+                f["id"]: f["defaultValue"] for f in self.account.list("fields") if f["required"]
+            }
+            record = {"id": new_id(), **_NEW_CONTACT, **defaults, "_createdAt": now}
         else:
             record = dict(found)
-            self.account.unindex(found)
         record[key] = self.fold(value) if key == "_email" else value
         _apply(record, fields)
         if fields.get("_email"):
@@ -113,11 +142,28 @@ class Records:
         record["_updatedAt"] = now
         return record, found is None
 
+    def delete_contact(self, contact: Mapping[str, Any]) -> None:
+        """Remove a contact, now or a little later (whether it is queued is not known)."""
+        wait = self.settings.behaviour.contact_deletion_seconds
+        if wait <= 0:
+            self.account.remove("contacts", contact)
+            return
+        at = self.settings.clock() + wait
+        self.account.put("deletions", [{"id": contact["id"], "at": at}])
+
+    def finish_deletions(self) -> None:
+        """Remove the contacts whose deletion is due."""
+        for deletion in self.account.list("deletions"):
+            if self.settings.clock() >= deletion["at"]:
+                self.account.remove("contacts", {"id": deletion["id"]})
+                self.account.remove("deletions", deletion)
+
     def patch_product(self, value: str, body: Any) -> tuple[dict[str, Any], bool]:
         """Create or change a product; whether it was created."""
         self.check(body, PRODUCT, "productId")
+        fields = self._written(PRODUCT, "productId", body)
         found = self.product("productId", value)
-        record, created = self.merge_product(value, body, found)
+        record, created = self.merge_product(value, fields, found)
         self.account.put("products", [record])
         return record, created
 
@@ -132,13 +178,12 @@ class Records:
         missing = [(n, "Property is required") for n in PRODUCT_REQUIRED if n not in record]
         if missing:
             raise invalid(missing)
-        domains = self.settings.authorised_domains
-        if domains and urlsplit(str(record["productDetailUrl"])).hostname not in domains:
+        if not self.authorised(record["productDetailUrl"]):
             raise ApiError(
                 400,
                 "Product URL is from a non authorized domain.",
                 code="E0201",
-                allowedDomains=list(domains),
+                allowedDomains=list(self.domains()),
             )
         record["updatedAt"] = now
         return record, found is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from compasso.sandbox.exports import Exports
 from compasso.sandbox.faults import Faults
 from compasso.sandbox.imports import Imports
 from compasso.sandbox.rate import RateLimit
@@ -23,6 +24,7 @@ class Sandbox:
         self.account = Account(settings.data)
         self.records = Records(self.account, settings)
         self.imports = Imports(self.account, self.records, settings)
+        self.exports = Exports(self.account, self.records, settings)
         self.rate = RateLimit(settings.requests_per_minute, settings.behaviour, settings.clock)
         self.faults = Faults()
         self.seen: deque[dict[str, Any]] = deque(maxlen=_KEPT_REQUESTS)

@@ -18,8 +18,9 @@ async def list_fields(sandbox: Sandbox, request: Request) -> Response:
 
 async def create_field(sandbox: Sandbox, request: Request) -> Response:
     """A new custom field."""
-    record = definitions.create_field(sandbox.account, await read_json(request))
-    return JSONResponse(record, 201)
+    status = sandbox.behaviour.field_status
+    record = definitions.create_field(sandbox.account, await read_json(request), status)
+    return JSONResponse(record, sandbox.behaviour.post_status)
 
 
 async def get_field(sandbox: Sandbox, request: Request) -> Response:

@@ -11,6 +11,7 @@ from compasso.sandbox.answers import created_status, deleted, missing, read_json
 from compasso.sandbox.endpoint import Area, Endpoint, Evidence, Schema, ref
 from compasso.sandbox.sandbox import Sandbox
 from compasso.sandbox.shapes import DATE_TIME, ID, NUMBER, TEXT, body_schema, record_schema
+from compasso.sandbox.store import shown
 
 _KEYS = {"email": "_email", "externalId": "_externalId"}
 
@@ -23,14 +24,16 @@ def _key(request: Request) -> tuple[str, str]:
 async def get_contact(sandbox: Sandbox, request: Request) -> Response:
     """The contact with this key, or 404."""
     found = sandbox.records.contact(*_key(request))
-    return missing(sandbox, "contact", "GET") if found is None else JSONResponse(found)
+    if found is None:
+        return missing(sandbox, "contact", "GET")
+    return JSONResponse(shown(found))
 
 
 async def patch_contact(sandbox: Sandbox, request: Request) -> Response:
     """Create the contact, or change what the body names."""
     key, value = _key(request)
     record, created = sandbox.records.patch_contact(key, value, await read_json(request))
-    return JSONResponse(record, created_status(sandbox, created))
+    return JSONResponse(shown(record), created_status(sandbox, created))
 
 
 async def delete_contact(sandbox: Sandbox, request: Request) -> Response:
@@ -38,7 +41,7 @@ async def delete_contact(sandbox: Sandbox, request: Request) -> Response:
     found = sandbox.records.contact(*_key(request))
     if found is None:
         return missing(sandbox, "contact", "DELETE")
-    sandbox.account.remove("contacts", found)
+    sandbox.records.delete_contact(found)
     return deleted()
 
 
@@ -133,4 +136,5 @@ AREA = Area(
         ),
     ),
     live_schemas=_schemas,
+    advance=lambda sandbox: sandbox.records.finish_deletions(),
 )  # fmt: skip

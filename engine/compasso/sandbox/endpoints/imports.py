@@ -6,7 +6,15 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from compasso.sandbox.answers import PAGING, deleted, missing, page, paged
+from compasso.sandbox.answers import (
+    PAGING,
+    deleted,
+    found_by_id,
+    missing,
+    page_of_records,
+    paged,
+    path_id,
+)
 from compasso.sandbox.endpoint import Area, Endpoint, Evidence, ref
 from compasso.sandbox.errors import ApiError
 from compasso.sandbox.sandbox import Sandbox
@@ -17,9 +25,8 @@ _FORM_BYTES = 10_000  # what the other parts of the form may add to the file
 
 
 async def list_imports(sandbox: Sandbox, request: Request) -> Response:
-    """All imports, newest first (a guess)."""
-    newest = reversed(sandbox.account.list("imports"))
-    return page(sandbox, request, [sandbox.imports.view(i) for i in newest])
+    """All imports."""
+    return page_of_records(sandbox, request, "imports", sandbox.imports.view)
 
 
 async def create_import(sandbox: Sandbox, request: Request) -> Response:
@@ -41,20 +48,18 @@ async def create_import(sandbox: Sandbox, request: Request) -> Response:
 
 async def get_import(sandbox: Sandbox, request: Request) -> Response:
     """How far an import is."""
-    record = sandbox.account.records["imports"].get(request.path_params["id"])
-    if record is None:
-        return missing(sandbox, "import", "GET")
-    return JSONResponse(sandbox.imports.view(record))
+    found = found_by_id(sandbox, request, "imports", "import")
+    return JSONResponse(sandbox.imports.view(found))
 
 
 async def delete_import(sandbox: Sandbox, request: Request) -> Response:
     """Forget an import that has ended (documented, H3)."""
-    record = sandbox.account.records["imports"].get(request.path_params["id"])
-    if record is None:
+    found = sandbox.account.get("imports", path_id(sandbox, request))
+    if found is None:
         return missing(sandbox, "import", "DELETE")
-    if record["status"] not in {"finished", "error"}:
-        raise ApiError(400, "Only finished imports can be deleted.")
-    sandbox.account.remove("imports", record)
+    if found["status"] not in {"finished", "error"}:
+        raise ApiError(400, "Only imports that have finished or failed can be deleted.")
+    sandbox.imports.delete(found)
     return deleted()
 
 

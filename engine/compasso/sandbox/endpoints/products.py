@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from compasso.sandbox.answers import created_status, deleted, missing, read_json
+from compasso.sandbox.answers import created_status, deleted, missing, path_id, read_json
 from compasso.sandbox.endpoint import Area, Endpoint, Evidence, ref
 from compasso.sandbox.fields import PRODUCT
 from compasso.sandbox.sandbox import Sandbox
@@ -15,8 +15,9 @@ from compasso.sandbox.shapes import DATE_TIME, ID, TEXT, body_schema, record_sch
 
 
 def _found(sandbox: Sandbox, request: Request) -> dict[str, Any] | None:
-    [(name, value)] = request.path_params.items()
-    return sandbox.records.product(name, value)
+    if "productId" in request.path_params:
+        return sandbox.records.product("productId", request.path_params["productId"])
+    return sandbox.records.product("id", path_id(sandbox, request))
 
 
 async def get_product(sandbox: Sandbox, request: Request) -> Response:
