@@ -173,4 +173,5 @@ class _Run:
             reason=reason,
             failures=tuple(self.tally.failures),
             syncs=tuple(syncs),
+            notes=tuple(self.tally.notes),
         )

@@ -65,3 +65,4 @@ class ApplyResult:
     reason: str | None
     failures: tuple[RecordFailure, ...]
     syncs: tuple[SyncResult, ...]
+    notes: tuple[str, ...] = ()  # why something was left undone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -83,7 +84,7 @@ def command(
         options = PlanOptions(only=())
     from compasso.planning.make import CONTACT_FIELDS
 
-    names = [s.name for s in project.syncs] + [CONTACT_FIELDS]
+    names = [s.name for s in project.named] + [CONTACT_FIELDS]
     with state.lock(names, "compasso apply"), _plan(project, state, planfile, options) as plan:
         return _approve_and_run(project, state, plan, limits, asks, form, common.color)
 
@@ -92,6 +93,7 @@ def command(
 def _plan(project: Project, state: State, planfile: Path | None, options: Any) -> Iterator[Plan]:
     """The saved plan, or a new one; in both cases after an interrupted apply was settled."""
     from compasso.applying import has_left_over
+    from compasso.cli.running import account_of
     from compasso.planning import make_plan, open_plan
 
     if has_left_over(state):
@@ -103,6 +105,9 @@ def _plan(project: Project, state: State, planfile: Path | None, options: Any) -
             plan.check_state(state)
             yield plan
         return
+    options = dataclasses.replace(
+        options, account=account_of(project, state, options.only, must=True)
+    )
     with (
         tempfile.TemporaryDirectory(prefix="compasso-") as folder,
         make_plan(project, state, Path(folder) / "new.plan", options) as plan,
@@ -115,7 +120,7 @@ async def _recover(project: Project, state: State) -> int:
     from compasso.cli.running import client_of
     from compasso.planning.make import CONTACT_FIELDS
 
-    names = (*(s.name for s in project.syncs), CONTACT_FIELDS)
+    names = (*(s.name for s in project.named), CONTACT_FIELDS)
     async with client_of(project, state) as client:
         return await recover(state, client, names)
 
@@ -173,6 +178,7 @@ def result_document(plan: Plan, result: ApplyResult) -> dict[str, Any]:
         },
         "stopped": result.stopped,
         "reason": result.reason,
+        "notes": list(result.notes),
         "syncs": [
             {"name": s.name, "applied": s.applied, "failed": s.failed, "skipped": s.skipped}
             for s in result.syncs

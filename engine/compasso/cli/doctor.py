@@ -80,7 +80,7 @@ def _packages() -> _Finding:
 def _project(common: Common, offline: bool) -> Iterator[_Finding]:
     with _guarded("project") as problem:
         project = common.load()
-        count = len(project.syncs) + bool(project.contact_fields)
+        count = len(project.named) + bool(project.contact_fields)
         yield _Finding("project", "ok", f"{project.name}: {count} specs at {project.root}")
     if problem:
         yield from problem

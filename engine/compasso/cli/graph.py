@@ -53,6 +53,7 @@ def command(common: Common, form: str) -> int:
 
 def _edges(project: Project) -> list[_Edge]:
     from compasso.planning import resolve_target
+    from compasso.targets import load_target
 
     edges = []
     if project.contact_fields:
@@ -60,6 +61,9 @@ def _edges(project: Project) -> list[_Edge]:
     for sync in project.syncs:
         target, _ = resolve_target(sync, project)
         edges.append(_Edge(sync.source.label, sync.name, sync.target, target.rank))
+    for export in project.exports:
+        rank = load_target("exports").rank
+        edges.append(_Edge(f"Connectif {export.what}", export.name, export.into.label, rank))
     return sorted(edges, key=lambda e: e.rank)  # stable: within a step as the files are
 
 

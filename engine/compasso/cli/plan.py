@@ -51,9 +51,11 @@ def command(
 ) -> int:
     """Show what would change in the account, what it costs and how long it takes.
 
-    Nothing is sent, and no key is needed, unless --refresh asks to read the account first.
+    Nothing is changed in the account, and no key is needed, unless --refresh asks to read the
+    account first. With a key, and if there are coupon stocks to plan, the counters of the coupon
+    sets are read.
     """
-    from compasso.cli.running import PlanningView
+    from compasso.cli.running import PlanningView, account_of
     from compasso.planning import PlanOptions
     from compasso.rendering import render_plan
     from compasso.rendering.words import has_changes
@@ -64,13 +66,15 @@ def command(
         from compasso.cli.refresh import refresh_state
 
         refresh_state(project, state, None, ())
+    only = due_specs(project, state) if due else common.specs or None
     options = PlanOptions(
         reveal=reveal,
         samples=show,
         memory=memory,
         override_guards=override_guards,
         progress=PlanningView(),
-        only=due_specs(project, state) if due else common.specs or None,
+        only=only,
+        account=account_of(project, state, only, must=False),
     )
     with plan_project(project, state, out, options) as plan:
         if rejects is not None:
@@ -103,7 +107,7 @@ def due_specs(project: Project, state: State) -> list[str]:
     now = datetime.now(UTC)
     return [
         s.name
-        for s in project.syncs
+        for s in project.named
         if s.schedule is not None and is_due(s.schedule, state.last_completed(s.name), now)
     ]
 

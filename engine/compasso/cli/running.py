@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +17,7 @@ from compasso.rendering.words import duration
 
 if TYPE_CHECKING:
     from compasso.applying import ApplyResult, Limits, Progress
-    from compasso.planning import Plan
+    from compasso.planning import Account, Plan
     from compasso.spec import Project
     from compasso.state import State
 
@@ -159,6 +159,42 @@ async def apply_with_client(
             progress=view,
             stop=stop,
         )
+
+
+_LOOK_SECONDS = 60.0  # how long `plan` waits for an account that does not answer
+
+
+def account_of(
+    project: Project, state: State, only: Collection[str] | None, *, must: bool
+) -> Account:
+    """The account as coupon stocks need it, if one is to be planned; else nothing is sent.
+
+    Unless it `must` be looked at, the answer says why it could not be.
+    """
+    from compasso.model import CompassoError
+    from compasso.planning import NOT_LOOKED_AT, Account, look_at_account
+
+    wanted = [s for s in project.syncs if s.stock and (only is None or s.name in only)]
+    if not wanted:
+        return NOT_LOOKED_AT
+    workflows = any(s.stock.only_if_used for s in wanted if s.stock)
+
+    async def look() -> Account:
+        async with client_of(project, state) as client:
+            if must:
+                return await look_at_account(client, workflows=workflows)
+            client.tries = 2
+            async with asyncio.timeout(_LOOK_SECONDS):
+                return await look_at_account(client, workflows=workflows)
+
+    try:
+        return asyncio.run(look())
+    except CompassoError as error:
+        if must:
+            raise
+        return Account(problem=error.diagnostics[0].message)
+    except TimeoutError:
+        return Account(problem=f"the account did not answer within {_LOOK_SECONDS:.0f} s")
 
 
 def client_of(project: Project, state: State) -> Any:

@@ -21,7 +21,7 @@ def command() -> None:
 @common
 def list_(common: Common) -> int:
     """List the schedules."""
-    for sync in common.load().syncs:
+    for sync in common.load().named:
         if sync.schedule is None:
             click.echo(f"{sync.name}: no schedule")
         else:
@@ -36,7 +36,7 @@ def next_(common: Common, count: int) -> int:
     """Show the next moments of each schedule."""
     from compasso.scheduling import next_runs
 
-    for sync in common.load().syncs:
+    for sync in common.load().named:
         if sync.schedule is not None:
             for moment in next_runs(sync.schedule, datetime.now(UTC), count):
                 click.echo(f"{moment:%Y-%m-%d %H:%M %Z}  {sync.name}")
@@ -53,7 +53,7 @@ def due(common: Common) -> int:
     project = common.load()
     state = common.state(project)
     names = due_specs(project, state)
-    for sync in project.syncs:
+    for sync in project.named:
         if sync.name in names and sync.schedule is not None:
             click.echo(sync.name)
             late = overdue_by(sync.schedule, state.last_completed(sync.name), datetime.now(UTC))

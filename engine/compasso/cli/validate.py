@@ -30,7 +30,9 @@ def command(common: Common, form: str) -> int:
     try:
         project = common.load()
         problems = [*project.warnings, *check_project(project)]
-        count = len(project.syncs) + bool(project.contact_fields)
+        if not any(p.severity is Severity.ERROR for p in problems):
+            problems += check_stocks(project, common)
+        count = len(project.named) + bool(project.contact_fields)
     except CompassoError as error:
         problems, count = list(error.diagnostics), 0
     errors = [p for p in problems if p.severity is Severity.ERROR]
@@ -60,6 +62,36 @@ def check_project(project: Project) -> list[Diagnostic]:
             problems += check_sync(sync, project)
         except CompassoError as error:
             problems += error.diagnostics
+    return problems
+
+
+def check_stocks(project: Project, common: Common) -> list[Diagnostic]:
+    """Whether the sources of coupon stocks have codes left that were never uploaded."""
+    from compasso.planning import PlanOptions, make_plan
+    from compasso.planning.stocks import dry_warnings
+
+    problems: list[Diagnostic] = []
+    for sync in project.syncs:
+        if sync.stock is None:
+            continue
+        try:
+            state = common.state(project)
+            with make_plan(project, state, options=PlanOptions(only=(sync.name,))) as plan:
+                fresh = int(plan.options(sync.name)["fresh"])
+        except CompassoError as error:
+            known = [d for d in error.diagnostics if "does not exist" not in d.message]
+            problems += known  # a source that is not at hand is named already
+            continue
+        problems += [
+            Diagnostic(
+                message=f"{sync.name}: {text}",
+                severity=Severity.WARNING,
+                code="source-runs-dry",
+                position=sync.position("source"),
+                hint="add codes to the source",
+            )
+            for text in dry_warnings(sync.stock, fresh, 0)
+        ]
     return problems
 
 

@@ -37,6 +37,8 @@ class SyncPlan:
     guards: Sequence[str] = ()
     samples: list[dict[str, Any]] = field(default_factory=list)
     changed_fields: dict[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()  # what a reviewer should know
+    looked_at: bool = True  # False: the account had to be asked, and could not be
 
     @property
     def requests(self) -> int:
@@ -151,11 +153,12 @@ def sync_document(plan: SyncPlan, *, reveal: bool) -> dict[str, Any]:
         "requests": plan.requests,
         "imports": sum(1 for b in plan.batches if b.route is Route.IMPORT),
         "calls": sum(b.rows for b in plan.batches if b.route is Route.CALL),
-        "route_reasons": [b.reason for b in plan.batches][:20],
+        "route_reasons": [*plan.notes, *(b.reason for b in plan.batches)][:20],
         "samples": plan.samples,
         "changed_fields": plan.changed_fields,
         "rejects": [_reject_document(r, target.fields, reveal) for r in plan.rejects],
         "warnings": list(plan.warnings),
+        "looked_at": plan.looked_at,
         "guards": list(plan.guards),
     }
 

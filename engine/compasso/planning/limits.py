@@ -92,3 +92,24 @@ def check_guards(sync: Sync, found: Diff, retired: int, *, overridden: bool) -> 
             for problem in problems
         )
     )
+
+
+def doubled_error(
+    sync: Sync, desired: Desired, doubled: Sequence[tuple[str, list[int]]]
+) -> CompassoError:
+    """The error that names keys which rows share, with their rows."""
+    field_ = desired.target.fields.get(desired.key_field)
+    hide = field_ is not None and field_.sensitive
+    some = "; ".join(
+        f"{mask(key) if hide else key} in rows {', '.join(map(str, rows[:5]))}"
+        for key, rows in doubled[:5]
+    )
+    more = f"; and {len(doubled) - 5} more keys" if len(doubled) > 5 else ""
+    return CompassoError(
+        Diagnostic(
+            message=f"{sync.name}: rows share the key {desired.key_field}: {some}{more}",
+            position=sync.position("duplicates"),
+            hint="mend the source, or say which row counts: `duplicates: first` or "
+            "`duplicates: last`, with `order_by: COLUMN`",
+        )
+    )

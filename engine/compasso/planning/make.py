@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,13 @@ from compasso import __version__
 from compasso.mapping.quoting import quote_text
 from compasso.model import (
     CompassoError,
-    Diagnostic,
     FieldType,
     Json,
     Priority,
 )
-from compasso.planning.desired import Desired, Reject, build_inline
+from compasso.planning import stocks
+from compasso.planning.account import NOT_LOOKED_AT, Account
+from compasso.planning.desired import Reject, build_inline
 from compasso.planning.diff import Diff, diff, duplicate_keys
 from compasso.planning.document import (
     SyncPlan,
@@ -29,9 +31,8 @@ from compasso.planning.document import (
     sync_document,
     take_samples,
 )
-from compasso.planning.limits import check_guards, check_rejects
+from compasso.planning.limits import check_guards, check_rejects, doubled_error
 from compasso.planning.mapped import map_sync
-from compasso.planning.masking import mask
 from compasso.planning.planfile import Plan, open_plan, write_plan
 from compasso.planning.resolve import field_bodies, resolve_target
 from compasso.planning.routing import choose_routes, make_batches
@@ -61,6 +62,8 @@ class PlanOptions:
     memory: str | None = None
     override_guards: Collection[str] = ()
     only: Collection[str] | None = None  # the syncs to plan; None: all
+    account: Account = NOT_LOOKED_AT
+    now: datetime | None = None  # None: the machine's time
     progress: Callable[[str], None] = field(default=lambda _text: None)
 
 
@@ -141,6 +144,7 @@ class _Builder:
         self.types: dict[str, dict[str, FieldType]] = {}
         self.tables: list[str] = []
         self.bases: dict[str, str] = {}
+        self.extras: dict[str, dict[str, Json]] = {}  # for the executor, by sync
         self.batches = 0
         self.changes = 0
 
@@ -155,6 +159,8 @@ class _Builder:
         )
         if self.project.contact_fields and self._wanted(CONTACT_FIELDS):
             self._plan_contact_fields()
+        known = [name for name in self.project.stocks if self.state.records_file(name)]
+        stocks.add_known_codes(self.connection, self.state, known)
         for sync in self._ordered():
             if self._wanted(sync.name):
                 self.options.progress(f"reading {sync.name}")
@@ -208,7 +214,7 @@ class _Builder:
         check_rejects(sync, desired, rejected, mapped.total, rejects)
         gave_way, doubled = duplicate_keys(self.connection, desired, sync.duplicates, sync.order_by)
         if doubled:
-            raise _doubled_error(sync, desired, doubled)
+            raise doubled_error(sync, desired, doubled)
         self.options.progress(f"comparing {sync.name} with the state")
         found = diff(
             self.connection,
@@ -219,16 +225,30 @@ class _Builder:
             nulls=sync.nulls,
         )
         self._keep_digests(sync.name, found, selected)
+        special: Sequence[str] = ()
+        notes: Sequence[str] = ()
+        if sync.stock is not None:
+            found, special, notes = self._choose_codes(found, sync)
         detach(self.connection)
-        warnings = [*mapped.warnings, *_warnings(found, gave_way, sync)]
+        warnings = [*mapped.warnings, *_warnings(found, gave_way, sync), *special]
         found, changed = settle_changes(self.connection, sync, found)
         warnings += changed
         overridden = sync.name in self.options.override_guards
         guards = check_guards(sync, found, self._retired(found), overridden=overridden)
         self._finish(
             sync.name, sync.owner, sync.source.label, found, sync.priority, sync.route,
-            warnings, rejected, rejects, guards,
+            warnings, rejected, rejects, guards, notes,
         )  # fmt: skip
+
+    def _choose_codes(self, found: Diff, sync: Sync) -> tuple[Diff, Sequence[str], Sequence[str]]:
+        """Of a coupon stock's new codes, those that its set needs now."""
+        stocks.check_shared_codes(self.connection, found, sync)
+        now = self.options.now or datetime.now(UTC)
+        chosen = stocks.choose_codes(
+            self.connection, found, sync, self.options.account, self.state, now
+        )
+        self.extras[sync.name] = dict(chosen.options)
+        return chosen.diff, chosen.warnings, chosen.notes
 
     def _keep_digests(self, name: str, found: Diff, selected: Selection) -> None:
         """Note the digests of rows that were mapped and turned out to change nothing."""
@@ -258,6 +278,7 @@ class _Builder:
         rejected: int = 0,
         rejects: Sequence[Reject] = (),
         guards: Sequence[str] = (),
+        notes: Sequence[str] = (),
     ) -> None:
         """Route a sync's changes and note its plan."""
         groups = choose_routes(self.connection, found, route)
@@ -270,6 +291,8 @@ class _Builder:
             first_batch=self.batches,
             first_change=self.changes,
         )
+        if found.desired.target.name == "coupons":
+            batches = stocks.by_code_alone(batches)
         self.batches += len(batches)
         self.changes += sum(b.rows for b in batches)
         self.tables.append(found.table)
@@ -280,7 +303,8 @@ class _Builder:
         self.plans.append(
             SyncPlan(
                 name, owner, source, found, batches, rejected, rejects[:20], warnings, guards,
-                samples, count_fields(self.connection, found),
+                samples, count_fields(self.connection, found), notes,
+                looked_at="fresh" not in self.extras.get(name, {}) or bool(notes),
             )
         )  # fmt: skip
 
@@ -365,7 +389,10 @@ class _Builder:
                     "target": p.diff.desired.target.name,
                     "key": p.diff.desired.key_field,
                     "types": {n: t.value for n, t in self.types[p.name].items()},
-                    "options": dict(known[p.name].options) if p.name in known else {},
+                    "options": {
+                        **(known[p.name].options if p.name in known else {}),
+                        **self.extras.get(p.name, {}),
+                    },
                 }
                 for p in self.plans
             },
@@ -385,26 +412,6 @@ def _names(fields: str) -> list[str]:
     import json
 
     return sorted(json.loads(fields))
-
-
-def _doubled_error(
-    sync: Sync, desired: Desired, doubled: Sequence[tuple[str, list[int]]]
-) -> CompassoError:
-    field_ = desired.target.fields.get(desired.key_field)
-    hide = field_ is not None and field_.sensitive
-    some = "; ".join(
-        f"{mask(key) if hide else key} in rows {', '.join(map(str, rows[:5]))}"
-        for key, rows in doubled[:5]
-    )
-    more = f"; and {len(doubled) - 5} more keys" if len(doubled) > 5 else ""
-    return CompassoError(
-        Diagnostic(
-            message=f"{sync.name}: rows share the key {desired.key_field}: {some}{more}",
-            position=sync.position("duplicates"),
-            hint="mend the source, or say which row counts: `duplicates: first` or "
-            "`duplicates: last`, with `order_by: COLUMN`",
-        )
-    )
 
 
 def _warnings(found: Diff, gave_way: int, sync: Sync) -> list[str]:

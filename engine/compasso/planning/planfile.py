@@ -146,6 +146,10 @@ class Plan:
         """The field that identifies the records of a sync."""
         return str(self.manifest["syncs"][sync]["key"])
 
+    def options(self, sync: str) -> dict[str, Any]:
+        """What the executor must know of a sync beside its changes."""
+        return dict(self.manifest["syncs"][sync].get("options", {}))
+
     @cached_property
     def batches(self) -> tuple[Batch, ...]:
         """What is to be sent, in the order of application."""

@@ -125,8 +125,10 @@ def check_fields(sync: Sync, project: Project) -> list[Diagnostic]:
     from compasso.spec.problems import did_you_mean, suggest
     from compasso.targets import target_names
 
-    if sync.target not in target_names() or sync.target == "contact-fields":
-        names = [n for n in target_names() if n != "contact-fields"]
+    kind = "sync" if sync.stock is None else "coupon-stock"
+    names = [n for n in target_names() if load_target(n).spec_kind == kind]
+    if sync.target not in names:
+        other = load_target(sync.target).spec_kind if sync.target in target_names() else None
         later = sync.target.startswith("custom-events/")
         said = "this version cannot write" if later else "there is no target"
         return [
@@ -134,7 +136,7 @@ def check_fields(sync: Sync, project: Project) -> list[Diagnostic]:
                 message=f"{said} {sync.target!r}",
                 position=sync.position("target"),
                 text=f"target: {sync.target}",
-                hint=did_you_mean(sync.target, names),
+                hint=f"write `kind: {other}`" if other else did_you_mean(sync.target, names),
             )
         ]
     target = load_target(sync.target)

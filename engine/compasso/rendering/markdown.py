@@ -72,6 +72,7 @@ def result(document: Mapping[str, Any], *, color: bool) -> str:
     lines = [f"### {escape(result_line(document))}"]
     if document["stopped"]:
         lines += ["", f"Stopped: {escape(document['reason'])}. Run apply again to go on."]
+    lines += [f"- {escape(note)}" for note in document.get("notes", [])]
     for failure in document["failures"][:50]:
         what = f"{failure['operation']} {failure['key']}: {failure['reason']}"
         lines.append(f"- {escape(what)}")

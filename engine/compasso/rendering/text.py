@@ -111,6 +111,7 @@ def result(document: Mapping[str, Any], *, color: bool) -> str:
         lines.append(
             "Failed records are tried again by the next plan; mend the data if it was refused."
         )
+    lines += [f"Note: {clean(note)}" for note in document.get("notes", [])]
     if document["stopped"]:
         lines.append(f"Stopped: {document['reason']}. Nothing is lost: run apply again to go on.")
     return "\n".join([*lines, paint("bold", result_line(document))])

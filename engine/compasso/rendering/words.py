@@ -34,6 +34,12 @@ def plan_line(document: Mapping[str, Any]) -> str:
     s = document["summary"]
     if not has_changes(document):
         rejected = f" {s['rejected']:,} rejected." if s["rejected"] else ""
+        blind = [sync["name"] for sync in document["syncs"] if not sync.get("looked_at", True)]
+        if blind:
+            return (
+                f"No changes are known: {s['unchanged']:,} unchanged.{rejected} Not looked at: "
+                f"{', '.join(blind)}."
+            )
         return f"No changes. The account matches the specs: {s['unchanged']:,} unchanged.{rejected}"
     limit = document.get("budget", {}).get("requests_per_minute", 100)
     return (

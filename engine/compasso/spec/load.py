@@ -86,6 +86,7 @@ def load_project(
         warnings=tuple(warnings),
         connections=connections,
         exports=tuple(exports),
+        stocks=tuple(s.name for s in syncs if s.stock is not None),
     )
     return _choose(project, only)
 

@@ -326,6 +326,7 @@ class Project:
     warnings: tuple[Diagnostic, ...] = ()
     connections: Mapping[str, Secret] = field(default_factory=dict)  # databases, by name
     exports: tuple[Export, ...] = ()
+    stocks: tuple[str, ...] = ()  # the names of all coupon stocks, whichever syncs are chosen
 
     @property
     def named(self) -> tuple[Sync | Export, ...]:

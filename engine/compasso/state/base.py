@@ -53,6 +53,7 @@ class Commit:
     last: int
     only: frozenset[int] | None = None
     failures: Mapping[int, str] = field(default_factory=dict)
+    at: datetime | None = None  # None: now
 
 
 class State(Protocol):

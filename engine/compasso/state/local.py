@@ -183,7 +183,7 @@ class LocalState:
         return len(changed)
 
     def commit(self, commit: Commit) -> None:
-        at = datetime.now(UTC).replace(tzinfo=None)
+        at = (commit.at or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None)
         with self._open(commit.sync) as connection:
             connection.begin()
             self._select_changes(connection, commit)

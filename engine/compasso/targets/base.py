@@ -99,6 +99,7 @@ class Target:
     folded_keys: frozenset[str] = frozenset()
     # How dates stand in an import file: a strftime pattern.
     import_date: str = "%Y-%m-%d"
+    spec_kind: str = "sync"  # the kind of spec that writes it
 
     @property
     def default_key(self) -> str:

@@ -37,6 +37,7 @@ TARGET = Target(
     read=_read,
     required=tuple(load_schema("contact-fields")["required"]),
     can_update=False,
+    spec_kind="contact-fields",
     delivery=Delivery.ONCE,
     look_up=_look_up,
 )

@@ -30,6 +30,7 @@ class Tally:
         self.failed = dict.fromkeys(names, 0)
         self.uncertain = dict.fromkeys(names, 0)
         self.failures: list[RecordFailure] = []
+        self.notes: list[str] = []  # why something was left undone
 
     def fail(self, sync: str, key: str, operation: Operation, reason: str) -> None:
         """A record failed."""

@@ -10,13 +10,14 @@ import asyncio
 import csv
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
 from compasso.applying.journal import ImportIntent
 from compasso.applying.runners.base import Work
+from compasso.applying.stocks import codes_still_needed
 from compasso.connectif import LostAnswer
 from compasso.model import Batch, CompassoError
 from compasso.state import Commit
@@ -52,11 +53,12 @@ class ImportRunner:
         self.plan = work.plan
         self.client = work.client
         self.journal = work.journal
-        settled = {i.batch_id for i in self.journal.imports(self.plan.plan_id) if i.settled}
-        self.settled = settled
+        self.settled = {
+            i.batch_id: i.total for i in self.journal.imports(self.plan.plan_id) if i.settled
+        }
 
     def done(self, batch: Batch) -> int:
-        return batch.rows if batch.batch_id in self.settled else 0
+        return self.settled.get(batch.batch_id, 0)
 
     async def run(self, batches: Sequence[Batch], target: Target) -> None:
         """Upload all batches, up to ten at a time, and settle each as it ends."""
@@ -75,13 +77,19 @@ class ImportRunner:
                 )
             while waiting and len(running) < QUEUE:
                 self.work.check_stop()
-                begun = await self._upload(waiting[0], target)
+                batch = await self._still_wanted(waiting[0], target)
+                if batch is None:
+                    waiting.pop(0)
+                    continue
+                begun = await self._upload(batch, target)
                 if begun is None:  # the account's queue is full with others' imports
                     break
                 waiting.pop(0)
                 running.append(begun)
                 interval = 1.0
                 moved = self.client.clock.now()
+            if not waiting and not running:
+                break
             await self._pause(interval, running)
             interval = min(interval * 1.6, _SLOWEST_POLL)
             for one in await self._poll(running):
@@ -89,6 +97,13 @@ class ImportRunner:
                 interval = 1.0
                 moved = self.client.clock.now()
                 await self._settle(one)
+
+    async def _still_wanted(self, batch: Batch, target: Target) -> Batch | None:
+        """What of a batch is to be uploaded now: of coupon codes, no more than the set needs."""
+        if target.name != "coupons":
+            return batch
+        codes = await codes_still_needed(self.work, batch)
+        return _first_of(batch, codes) if codes else None
 
     async def _resume(self, waiting: list[Batch]) -> list[_Running]:
         """Imports that an earlier, interrupted apply of this plan began."""
@@ -104,18 +119,21 @@ class ImportRunner:
                 continue
             self.journal.record_import(intent.plan_id, intent.batch_id, import_id)
             waiting.remove(batch)
+            batch = _first_of(batch, intent.total)
             running.append(_Running(batch, import_id, intent.total, intent.at.timestamp()))
         return running
 
     async def find(self, intent: ImportIntent) -> str | None:
         """The import whose answer was lost, in the account's list."""
         mine = self.journal.known_imports()
+        coupon_set = self.plan.options(intent.sync).get("coupon_set_id")
         for found in await self.client.list_imports():
             created = _moment(found.get("createdAt"))
             if (
                 found.get("type") == intent.type
                 and found.get("total") == intent.total
                 and found.get("origin", "api") == "api"
+                and (found.get("options") or {}).get("couponSetId", coupon_set) == coupon_set
                 and found.get("id") not in mine
                 and (created is None or created >= intent.at - _CLOCK_SKEW)
             ):
@@ -126,6 +144,7 @@ class ImportRunner:
         with tempfile.TemporaryDirectory(prefix="compasso-import-") as folder:
             file = Path(folder) / "import.csv"
             rows = await asyncio.to_thread(self.plan.write_import, batch, file)
+            coupon_set = self.plan.options(batch.sync).get("coupon_set_id")
             intent = ImportIntent(
                 self.plan.plan_id, batch.batch_id, self.work.run_id, batch.sync,
                 str(target.import_type), rows, self._now(), None, False,
@@ -135,7 +154,12 @@ class ImportRunner:
                 self.work.show(batch.sync, f"uploading {rows:,} rows")
                 try:
                     answer = await self.client.create_import(
-                        str(target.import_type), file, batch.priority
+                        str(target.import_type),
+                        file,
+                        batch.priority,
+                        # A code that is there already stays as it is.
+                        override_existing=coupon_set is None,
+                        coupon_set_id=coupon_set,
                     )
                 except LostAnswer:
                     await self.client.clock.sleep(1.0)
@@ -214,6 +238,7 @@ class ImportRunner:
                 first=batch.first,
                 last=batch.last,
                 failures=failures,
+                at=self._now(),
             )
         )
         self.journal.settle_import(self.plan.plan_id, batch.batch_id)
@@ -237,7 +262,7 @@ class ImportRunner:
             if import_id is None:
                 self.journal.drop_import(intent.plan_id, intent.batch_id)
                 continue
-            batch = batches[intent.batch_id]
+            batch = _first_of(batches[intent.batch_id], intent.total)
             one = _Running(batch, import_id, intent.total, intent.at.timestamp())
             interval = 1.0
             while not await self._poll([one]):
@@ -286,6 +311,11 @@ def read_error_report(file: Path, columns: Sequence[str], keys: dict[str, int]) 
                 said = "; ".join(row[i] for i in reason_at if i < len(row) and row[i])
                 failures[change] = said or "the import refused the row"
     return failures
+
+
+def _first_of(batch: Batch, rows: int) -> Batch:
+    """The first changes of a batch, as if there were no others."""
+    return replace(batch, last=min(batch.last, batch.first + rows - 1))
 
 
 def _moment(text: object) -> datetime | None:

@@ -23,7 +23,7 @@ from compasso.spec.build import (
 from compasso.spec.document import Document
 from compasso.spec.shapes import Name, RejectsShape, ScheduleShape, Shape
 from compasso.spec.source import build_source
-from compasso.spec.types import Guards, Stock, Sync, nearest
+from compasso.spec.types import FieldKind, FieldSpec, Guards, Stock, Sync, nearest
 
 TARGET = "coupons"
 MOST_CODES = 500_000  # a set holds so many since 7 January 2026 (documented, H17)
@@ -115,7 +115,10 @@ def build(
             target=TARGET,
             key=("code",),
             when=shape.when,
-            fields={"code": text_field(shape.code, None)},
+            fields={
+                "code": text_field(shape.code, None),
+                "couponSet": FieldSpec(FieldKind.CONSTANT, shape.set.name or shape.set.id),
+            },
             duplicates="first",
             order_by=None,
             missing="keep",
