@@ -105,7 +105,9 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 def _syncs(project: Project) -> list[tuple[str, Target, str]]:
     from compasso.planning import resolve_target
 
-    return [(sync.name, *resolve_target(sync, project)) for sync in project.syncs]
+    # Coupon codes cannot be read back: there is no call for one (section 6).
+    readable = [sync for sync in project.syncs if sync.stock is None]
+    return [(sync.name, *resolve_target(sync, project)) for sync in readable]
 
 
 class _View:
