@@ -14,18 +14,18 @@ from compasso.model import CompassoError
 from compasso.state import Commit, open_state
 
 
-def write_changes(path, rows):
+def write_changes(path, rows, carry=None):
     """rows: (change_id, operation, key, fields)."""
     connection = duckdb.connect()
     connection.execute(
         "CREATE TABLE c (change_id BIGINT, sync VARCHAR, operation VARCHAR, key VARCHAR, "
         "fields VARCHAR, row_hash_high UBIGINT, row_hash_low UBIGINT, "
-        "source_high UBIGINT, source_low UBIGINT, basis VARCHAR)"
+        "source_high UBIGINT, source_low UBIGINT, basis VARCHAR, carry VARCHAR)"
     )
     for change_id, operation, key, fields in rows:
         connection.execute(
-            "INSERT INTO c VALUES (?, 'crm', ?, ?, ?, 1, 2, 3, 4, 'basis')",
-            [change_id, operation, key, json.dumps(fields)],
+            "INSERT INTO c VALUES (?, 'crm', ?, ?, ?, 1, 2, 3, 4, 'basis', ?)",
+            [change_id, operation, key, json.dumps(fields), carry],
         )
     connection.execute(f"COPY c TO '{path}' (FORMAT parquet)")
     return path
@@ -152,3 +152,15 @@ def test_a_lock_names_its_holder_and_goes_with_a_killed_process(tmp_path):
     holder.join()
     with state.lock(["crm"], "compasso apply"):
         pass
+
+
+def test_a_record_that_was_deleted_and_not_made_anew_is_known_no_more(state, tmp_path):
+    path = write_changes(tmp_path / "c.parquet", [(0, "create", "a", {"x": 1, "y": 2})])
+    commit(state, path, 0, 0)
+    path = write_changes(tmp_path / "d.parquet", [(0, "update", "a", {"x": 5})], '{"x": 5, "y": 2}')
+    commit(state, path, 0, 0, plan="p2", failures={0: "400"}, gone=frozenset({0}))
+    assert known(state) == {}
+    assert [f.key for f in state.failures("crm")] == ["a"]
+    commit(state, path, 0, 0, plan="p2")  # the same plan again: whole, not only what had changed
+    assert known(state) == {"a": {"x": 5, "y": 2}}
+    assert state.failures("crm") == []

@@ -31,7 +31,8 @@ CREATE TABLE IF NOT EXISTS exports (
   PRIMARY KEY (plan_id, change_id)) WITHOUT ROWID;
 """
 # Uncertain: sent, and whether it arrived is not known (delivery: at_most_once).
-APPLIED, FAILED, UNCERTAIN = "applied", "failed", "uncertain"
+# Gone: deleted to be made anew, and not made.
+APPLIED, FAILED, UNCERTAIN, GONE = "applied", "failed", "uncertain", "gone"
 
 
 @dataclass(frozen=True, slots=True)

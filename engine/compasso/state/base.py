@@ -42,7 +42,8 @@ class Commit:
     The changes are those with first <= change_id <= last (of these only `only`, if given) in
     the Parquet file `changes`, which also holds, for each, the digest of its source row and what
     that digest stands for (its basis). All were applied, except the keys of `failures`, whose values
-    are the API's reasons.
+    are the API's reasons. Of these `gone` are no longer in the account: a record that was deleted
+    to be made anew, and was not.
     """
 
     sync: str
@@ -54,6 +55,7 @@ class Commit:
     only: frozenset[int] | None = None
     failures: Mapping[int, str] = field(default_factory=dict)
     at: datetime | None = None  # None: now
+    gone: frozenset[int] = frozenset()
 
 
 class State(Protocol):

@@ -38,7 +38,9 @@ CREATE TABLE IF NOT EXISTS failures (
 _MERGE = """
 CREATE OR REPLACE TEMP TABLE merged AS
 SELECT a.key, a.row_hash_high, a.row_hash_low, a.operation, a.source_high, a.source_low,
-  CASE WHEN r.key IS NULL THEN a.fields
+  CASE WHEN r.key IS NULL AND a.operation = 'update' AND a.carry IS NOT NULL
+       THEN json_merge_patch(a.carry::JSON, a.fields::JSON)::VARCHAR
+       WHEN r.key IS NULL THEN a.fields
        ELSE json_merge_patch(r.fields::JSON, a.fields::JSON)::VARCHAR END AS fields
 FROM applied a LEFT JOIN records r ON r.key = a.key;
 DELETE FROM records WHERE key IN (SELECT key FROM applied);
@@ -208,6 +210,12 @@ class LocalState:
                 "tries = failures.tries + (failures.plan_id <> excluded.plan_id)::INTEGER",
                 {"plan": commit.plan_id, "at": at},
             )
+            if commit.gone:
+                connection.execute(
+                    "DELETE FROM records WHERE key IN (SELECT key FROM committed "
+                    "WHERE list_contains($gone::BIGINT[], change_id))",
+                    {"gone": sorted(commit.gone)},
+                )
             if self._get(connection, "last_plan") != commit.plan_id:
                 self._put(connection, "serial", str(self._serial_of(connection) + 1))
                 self._put(connection, "last_plan", commit.plan_id)
@@ -355,7 +363,7 @@ class LocalState:
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE committed AS "
             "SELECT change_id, operation, key, fields, row_hash_high, row_hash_low, source_high, "
-            "source_low, basis FROM read_parquet($file) WHERE sync = $sync AND change_id BETWEEN $first AND $last "
+            "source_low, basis, carry FROM read_parquet($file) WHERE sync = $sync AND change_id BETWEEN $first AND $last "
             + only,
             names,
         )

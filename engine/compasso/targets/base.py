@@ -75,6 +75,8 @@ class Target:
     fields: Mapping[str, TargetField]
     call: Callable[[Change, str], ApiCall] = field(repr=False)
     delivery: Delivery = Delivery.REPEATABLE
+    # The call that deletes a record which is then made anew, for a target without changes.
+    removal: Callable[[Change], ApiCall] = field(default=lambda c: ApiCall("", c.key), repr=False)
     # The call that tells whether a create happened already: 2xx with the record, or 404.
     look_up: Callable[[Change], ApiCall] | None = field(default=None, repr=False)
     # The call that reads a record, from its key and its key field: 2xx with the record, or 404.

@@ -19,10 +19,15 @@ _SAME_AMOUNT = 0.0005
 def _call(change: Change, key_field: str) -> ApiCall:
     """POST may not be repeated; DELETE may (documented, 5.3). A change is DELETE, then POST."""
     if change.operation is Operation.DELETE:
-        return ApiCall("DELETE", _PATH + quote(change.key, safe=""))
+        return _removal(change)
     body = {key_field: change.key, **(change.record or change.fields)}
     trigger = str(_triggers(change.options.get("trigger_event", True), body)).lower()
     return ApiCall("POST", "/purchases/", body, {"triggerPurchaseEvent": trigger})
+
+
+def _removal(change: Change) -> ApiCall:
+    """DELETE by the shop's id, which is 204 also when it is not there (documented, D16)."""
+    return ApiCall("DELETE", _PATH + quote(change.key, safe=""))
 
 
 def _triggers(rule: Json, body: Mapping[str, Any]) -> bool:
@@ -87,6 +92,7 @@ TARGET = Target(
     any_of=("contactEmail", "contactExternalId"),
     can_update=False,
     look_up=_look_up,
+    removal=_removal,
     differing=_differing,
     delivery=Delivery.ONCE,
     lines=LineTotals(

@@ -6,10 +6,12 @@ What may be done after a lost answer is the target's `delivery`: see `Delivery`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
-from compasso.applying.journal import APPLIED, FAILED, UNCERTAIN, Outcome
+from compasso.applying.explain import explain
+from compasso.applying.journal import APPLIED, FAILED, GONE, UNCERTAIN, Outcome
 from compasso.applying.runners.base import Work
 from compasso.connectif import Answer, LostAnswer
 from compasso.model import ApiCall, Batch, Change, CompassoError, Operation
@@ -18,6 +20,9 @@ from compasso.targets import Delivery, Target, load_target
 
 IN_FLIGHT = 8  # calls at once: enough to use the budget when an answer takes some seconds
 LOST = "the answer was lost, and it may not be sent twice (delivery: at_most_once)"
+THERE = "with this key is there already"
+NOT_REMADE = "it was deleted to be made anew, and was not yet: the next plan makes it"
+_TAKEN = frozenset({409, 422})  # how the API may refuse a key that is taken (a guess)
 _COMMIT_EVERY = 200  # outcomes; between commits the journal has them
 _GRACE_SECONDS = 4.0  # how long a stop waits for answers that are under way
 # A create whose answer was lost is looked for after this long.
@@ -35,6 +40,7 @@ class CallRunner:
         self.work = work
         self.known = work.journal.applied(work.plan.plan_id)
         self._fatal: CompassoError | None = None
+        self._taken: dict[str, frozenset[str]] = {}
 
     def done(self, batch: Batch) -> int:
         return sum(1 for change in self.known if batch.first <= change <= batch.last)
@@ -85,7 +91,7 @@ class CallRunner:
 
     def _record(self, change: Change, outcome: Outcome) -> None:
         tally = self.work.tally
-        if outcome.outcome == FAILED:
+        if outcome.outcome in {FAILED, GONE}:
             tally.fail(change.sync, change.key, change.operation, outcome.reason or "")
         else:
             tally.applied[change.sync] += 1
@@ -107,6 +113,29 @@ class CallRunner:
         if not once:
             answer = await work.client.send(call, batch.priority, leaving=intend)
             return await self._judge(change, batch, target, answer)
+        anew = change.operation is Operation.UPDATE
+        if anew:  # a record that cannot be changed: it goes, and is made again
+            answer = await work.client.send(target.removal(change), batch.priority, leaving=intend)
+            if not answer.ok and answer.status != 404:
+                return Outcome(change.change_id, FAILED, answer.status, answer.reason())
+        elif change.key in self._conflicts(change.sync):
+            found = await self._look_up(change, batch, target)
+            if found is not None:
+                return found
+        outcome = await self._create_once(call, change, batch, target, delivery, intend)
+        return replace(outcome, outcome=GONE) if anew and outcome.outcome == FAILED else outcome
+
+    async def _create_once(
+        self,
+        call: ApiCall,
+        change: Change,
+        batch: Batch,
+        target: Target,
+        delivery: Delivery,
+        intend: Callable[[], None],
+    ) -> Outcome:
+        """Send a POST until it is known what became of it, and never when it may be there."""
+        work = self.work
         for attempt in range(work.client.tries):
             try:
                 answer = await work.client.send_once(call, batch.priority, leaving=intend)
@@ -126,13 +155,16 @@ class CallRunner:
         gone = change.operation is Operation.DELETE and answer.status == 404
         if answer.ok or gone:
             return Outcome(change.change_id, APPLIED, answer.status, None)
-        if change.operation is Operation.CREATE:
+        if change.operation is not Operation.DELETE:
             # Refused because it is there already, just as wanted? So it is when the answer to an
             # earlier try was lost, or when someone made it by hand.
             found = await self._look_up(change, batch, target)
             if found is not None and found.outcome == APPLIED:
                 return found
-        return Outcome(change.change_id, FAILED, answer.status, answer.reason())
+            if found is not None and answer.status in _TAKEN:
+                return found
+        reason = explain(self.work, change, answer)
+        return Outcome(change.change_id, FAILED, answer.status, reason)
 
     async def _look_up(self, change: Change, batch: Batch, target: Target) -> Outcome | None:
         """Whether a record that may have been created is there; None if it is not."""
@@ -140,12 +172,15 @@ class CallRunner:
             return None
         answer = await self.work.client.send(target.look_up(change), batch.priority)
         if not (answer.ok and isinstance(answer.body, dict)):
-            return None
+            if answer.ok or answer.status == 404:
+                return None
+            reason = f"whether it is there could not be asked: {answer.reason()}"
+            return Outcome(change.change_id, FAILED, answer.status, reason)
         differing = target.differing(change, answer.body)
         if not differing:
             return Outcome(change.change_id, APPLIED, answer.status, None)
         names = ", ".join(differing)
-        reason = f"a {target.label} with this key is there already, with another {names}"
+        reason = f"a {target.label} {THERE}, with another {names}"
         return Outcome(change.change_id, FAILED, answer.status, reason)
 
     async def _settle_open(self, sync: str, target: Target) -> int:
@@ -168,6 +203,10 @@ class CallRunner:
                     found: Outcome | None = Outcome(change.change_id, UNCERTAIN, 0, LOST)
                 else:
                     found = await self._look_up(change, batch, target)
+                if change.operation is Operation.UPDATE and not _is_applied(found):
+                    # It was to be made anew: still the old one, or deleted and not made.
+                    lost = Outcome(change.change_id, GONE, 0, NOT_REMADE)
+                    found = lost if found is None else None
                 if found is None:
                     work.journal.drop_call(plan.plan_id, change.change_id)
                     continue
@@ -202,13 +241,28 @@ class CallRunner:
                 first=min(changes),
                 last=max(changes),
                 only=frozenset(changes),
-                failures={o.change_id: o.reason or "" for o in outcomes if o.outcome == FAILED},
+                failures={
+                    o.change_id: o.reason or "" for o in outcomes if o.outcome in {FAILED, GONE}
+                },
+                gone=frozenset(o.change_id for o in outcomes if o.outcome == GONE),
             )
         )
         journal.mark_kept(plan.plan_id, changes)
 
+    def _conflicts(self, sync: str) -> frozenset[str]:
+        """Keys that were taken in the account by another record when they were last tried: they
+        are looked up first, since a second record under one key might be made."""
+        if sync not in self._taken:
+            failures = self.work.state.failures(sync)
+            self._taken[sync] = frozenset(f.key for f in failures if THERE in f.reason)
+        return self._taken[sync]
+
 
 RUNNER = CallRunner
+
+
+def _is_applied(outcome: Outcome | None) -> bool:
+    return outcome is not None and outcome.outcome == APPLIED
 
 
 def delivery_of(work: Work, sync: str, target: Target, call: ApiCall) -> Delivery:
