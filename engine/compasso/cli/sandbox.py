@@ -22,16 +22,35 @@ HELP = "Serve a simulated Connectif account on this machine."
 @click.option(
     "--data", type=click.Path(path_type=Path, dir_okay=False), help="Keep the account here."
 )
+@click.option(
+    "--behaviour",
+    "switches",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Another guess where nobody knows; docs/sandbox.md lists them.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show details of internal errors.")
 def command(
-    port: int, requests_per_minute: int, api_key: str | None, data: Path | None, verbose: bool
+    port: int,
+    requests_per_minute: int,
+    api_key: str | None,
+    data: Path | None,
+    switches: tuple[str, ...],
+    verbose: bool,
 ) -> int:
     """Serve a simulated Connectif account on this machine, until Ctrl-C.
 
     It behaves as the public facts about the API say; docs/sandbox.md tells what is a guess.
     """
-    from compasso.sandbox import SandboxSettings, serve
+    from compasso.sandbox import Behaviour, SandboxSettings, serve
 
-    settings = SandboxSettings(requests_per_minute=requests_per_minute, api_key=api_key, data=data)
+    words = dict(switch.partition("=")[::2] for switch in switches)
+    try:
+        behaviour = Behaviour.from_words(words)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--behaviour") from None
+    settings = SandboxSettings(
+        requests_per_minute=requests_per_minute, api_key=api_key, data=data, behaviour=behaviour
+    )
     serve(settings, "127.0.0.1", port, click.echo)
     return ExitCode.DONE

@@ -68,11 +68,12 @@ async def _answer(
 
 def advance(sandbox: Sandbox) -> None:
     """Bring everything that takes time up to now."""
-    sandbox.imports.advance()
-    sandbox.exports.advance()
-    for area in areas():
-        if area.advance is not None:
-            area.advance(sandbox)
+    with sandbox.account.transaction():  # an import that is half done is not done at all
+        sandbox.imports.advance()
+        sandbox.exports.advance()
+        for area in areas():
+            if area.advance is not None:
+                area.advance(sandbox)
 
 
 async def _before(sandbox: Sandbox, fault: Fault) -> None:

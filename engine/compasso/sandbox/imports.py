@@ -74,11 +74,12 @@ class Imports:
         if self.failed > 0:
             self.failed -= 1
             record["_failed"] = True
-        self.account.put_file(f"imports/{record['id']}", content)
-        self.account.put("imports", [record])
+        with self.account.transaction():
+            self.account.put_file(f"imports/{record['id']}", content)
+            self.account.put("imports", [record])
         self._open.append(record["id"])
         self.advance()
-        return record
+        return self.account.records["imports"][record["id"]]
 
     def _options(self, form: Mapping[str, str]) -> dict[str, Any]:
         problems = []
@@ -154,7 +155,6 @@ class Imports:
                 break
             self._open.pop(0)
             self._free_at = start + seconds
-            # Only now: a server that dies before this works the file off again.
             self.account.drop_file(f"imports/{record['id']}")
 
     def delete(self, record: Mapping[str, Any]) -> None:

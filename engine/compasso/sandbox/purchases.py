@@ -111,8 +111,9 @@ def create(sandbox: Sandbox, body: Any, trigger: bool) -> tuple[Record, int]:
     }
     if "_email" in contact:
         record["contactEmail"] = contact["_email"]
-    sandbox.account.put("purchases", [record])
-    recalculate(sandbox, contact["id"])
+    with sandbox.account.transaction():
+        sandbox.account.put("purchases", [record])
+        recalculate(sandbox, contact["id"])
     return record, behaviour.post_status
 
 
@@ -159,8 +160,8 @@ def _products(sandbox: Sandbox, items: Iterable[Mapping[str, Any]]) -> list[Reco
 
 def remove(sandbox: Sandbox, purchase: Record) -> None:
     """Delete a purchase; its contact's sums are made again (documented, H8)."""
-    sandbox.account.remove("purchases", purchase)
-    if purchase.get("contactId"):
+    with sandbox.account.transaction():
+        sandbox.account.remove("purchases", purchase)
         recalculate(sandbox, purchase["contactId"])
 
 

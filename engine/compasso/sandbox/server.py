@@ -24,6 +24,8 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        # From now on a request waits rather than fails: the address may be told.
+        listener.listen(128)
     except OSError as error:
         listener.close()
         raise CompassoError.say(
@@ -79,8 +81,11 @@ def serve(settings: SandboxSettings, host: str, port: int, ready: Callable[[str]
     address = f"http://{host}:{listener.getsockname()[1]}"
     app = create_app(dataclasses.replace(settings, address=address))
     ready(address)
-    with contextlib.suppress(KeyboardInterrupt):
-        _server(app).run(sockets=[listener])
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            _server(app).run(sockets=[listener])
+    finally:
+        app.state.sandbox.account.close()
 
 
 class RunningSandbox:
@@ -98,8 +103,6 @@ class RunningSandbox:
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listener]}, daemon=True
         )
-        # The socket listens already, so the first request waits rather than fails.
-        listener.listen(128)
         self._thread.start()
         return self
 
@@ -111,3 +114,4 @@ class RunningSandbox:
     ) -> None:
         self._server.should_exit = True
         self._thread.join(5)
+        self.app.state.sandbox.account.close()

@@ -6,7 +6,8 @@ import json
 import secrets
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class Account:
         self._found: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
         self._grouped: defaultdict[tuple[str, str], dict[str, None]] = defaultdict(dict)
         self._database: sqlite3.Connection | None = None
+        self._inside = 0  # how many transactions are open, one in the other
         if file is not None:
             self._open(file)
 
@@ -45,7 +47,9 @@ class Account:
         try:
             # The server answers in one thread at a time, but not always in the one that began.
             database = sqlite3.connect(file, check_same_thread=False)
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")  # one server a file
             database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")  # a process may die, not the machine
             database.execute(
                 "CREATE TABLE IF NOT EXISTS records (number INTEGER PRIMARY KEY, kind TEXT, "
                 "id TEXT, body TEXT, UNIQUE (kind, id))"
@@ -60,11 +64,32 @@ class Account:
                 self._index(kind, record)
             self.files = dict(database.execute("SELECT name, content FROM files"))
         except sqlite3.Error as error:
+            hint = "name a file that `compasso sandbox --data` wrote, or one that is not there yet"
+            if "locked" in str(error):
+                hint = "another sandbox uses it: stop that one, or name another file"
             raise CompassoError.say(
-                f"{file} cannot be used as the sandbox's data: {error}",
-                "name a file that `compasso sandbox --data` wrote, or one that is not there yet",
+                f"{file} cannot be used as the sandbox's data: {error}", hint
             ) from error
         self._database = database
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is kept inside reaches the file together, or not at all.
+
+        Nothing inside may wait for anything: other requests would be in it too.
+        """
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
+            if self._inside == 0 and self._database is not None:
+                self._database.commit()
+
+    def _write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        if self._database is not None:
+            with self.transaction():
+                self._database.executemany(statement, rows)
 
     def stage(self, kind: str, record: Record) -> None:
         """Keep a record in memory; a `put` must follow. For many records that see each other."""
@@ -79,24 +104,18 @@ class Account:
         listed = list(records)
         for record in listed:
             self.stage(kind, record)
-        if self._database is not None:
-            with self._database:
-                self._database.executemany(
-                    "INSERT INTO records (kind, id, body) VALUES (?, ?, ?) "
-                    "ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
-                    [(kind, r["id"], json.dumps(r)) for r in listed],
-                )
+        self._write(
+            "INSERT INTO records (kind, id, body) VALUES (?, ?, ?) "
+            "ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
+            ((kind, record["id"], json.dumps(record)) for record in listed),
+        )
 
     def remove(self, kind: str, record: Mapping[str, Any]) -> None:
         """Drop a record."""
         known = self.records[kind].pop(record["id"], None)
         if known is not None:
             self._unindex(kind, known)
-        if self._database is not None:
-            with self._database:
-                self._database.execute(
-                    "DELETE FROM records WHERE kind = ? AND id = ?", (kind, record["id"])
-                )
+        self._write("DELETE FROM records WHERE kind = ? AND id = ?", [(kind, record["id"])])
 
     def get(self, kind: str, identity: str) -> Record | None:
         """The record with this id."""
@@ -122,17 +141,12 @@ class Account:
     def put_file(self, name: str, content: bytes) -> None:
         """Keep a file."""
         self.files[name] = content
-        if self._database is not None:
-            with self._database:
-                self._database.execute(
-                    "INSERT OR REPLACE INTO files VALUES (?, ?)", (name, content)
-                )
+        self._write("INSERT OR REPLACE INTO files VALUES (?, ?)", [(name, content)])
 
     def drop_file(self, name: str) -> None:
         """Forget a file, if it is there."""
-        if self.files.pop(name, None) is not None and self._database is not None:
-            with self._database:
-                self._database.execute("DELETE FROM files WHERE name = ?", (name,))
+        if self.files.pop(name, None) is not None:
+            self._write("DELETE FROM files WHERE name = ?", [(name,)])
 
     def close(self) -> None:
         """Let go of the file."""
