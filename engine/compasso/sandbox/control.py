@@ -12,6 +12,7 @@ from starlette.routing import Route
 from compasso.sandbox.coupons import assign
 from compasso.sandbox.files import opens
 from compasso.sandbox.gateway import advance
+from compasso.sandbox.openapi import openapi
 from compasso.sandbox.page import PAGE
 from compasso.sandbox.purchases import dumped
 from compasso.sandbox.sandbox import Sandbox
@@ -35,6 +36,10 @@ async def _dump(sandbox: Sandbox, request: Request) -> Response:
 
 async def _requests(sandbox: Sandbox, _request: Request) -> Response:
     return JSONResponse(list(sandbox.seen))
+
+
+async def _openapi(sandbox: Sandbox, _request: Request) -> Response:
+    return JSONResponse(openapi(sandbox))
 
 
 async def _faults(sandbox: Sandbox, request: Request) -> Response:
@@ -97,6 +102,7 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
         route("/", _page),
         route("/_sandbox/dump/{kind}", _dump),
         route("/_sandbox/requests", _requests),
+        route("/_sandbox/openapi.json", _openapi),
         route("/_sandbox/faults", _faults, "GET", "POST"),
         route("/_sandbox/status", _status),
         route("/_sandbox/files/{name:path}", _file),

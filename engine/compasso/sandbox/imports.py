@@ -47,11 +47,14 @@ class Imports:
         except UnicodeDecodeError:
             raise invalid([("file", "The file is not UTF-8")]) from None
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=str(options["delimiter"]))
-        header = next(rows, None)
-        problem = self._header_problem(form["type"], header or [])
+        try:
+            header = next(rows, None)
+            problem = self._header_problem(form["type"], header or [])
+            total = sum(1 for row in rows if row)
+        except csv.Error as error:
+            problem = f"The file is not CSV: {error}"
         if problem:
             raise invalid([("file", problem)])
-        total = sum(1 for row in rows if row)
         most = self.settings.behaviour.max_import_rows
         if most is not None and total > most:
             raise invalid([("file", f"The file has more than {most} rows")])
