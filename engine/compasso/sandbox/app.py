@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -15,6 +16,21 @@ from compasso.sandbox.sandbox import Sandbox
 from compasso.sandbox.settings import SandboxSettings
 
 __all__ = ["ConnectionDropped", "Sandbox", "create_app"]
+
+
+class _Anything(Convertor[str]):
+    """A part of a path that may hold slashes and, unlike Starlette's own, line ends."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("any", _Anything())
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -23,7 +39,7 @@ def create_app(settings: SandboxSettings) -> Starlette:
     sandbox = Sandbox(settings)
     api = []
     for endpoint in endpoints():
-        handler = guarded(sandbox, endpoint.handler)
+        handler = guarded(sandbox, endpoint.handler, [p.name for p in endpoint.query])
         api.append(Route(endpoint.path, handler, methods=[endpoint.method]))
         if endpoint.path.endswith("/"):  # collections are called with and without the slash
             api.append(Route(endpoint.path.rstrip("/"), handler, methods=[endpoint.method]))
@@ -35,7 +51,7 @@ def create_app(settings: SandboxSettings) -> Starlette:
         allowed = sorted(m for r in matches for m in r.methods or () if m != "HEAD")
         raise ApiError(405, f"The methods of this address are {', '.join(allowed)}.")
 
-    last = Route("/{path:path}", guarded(sandbox, unknown), methods=_METHODS)
+    last = Route("/{path:any}", guarded(sandbox, unknown, None), methods=_METHODS)
     app = Starlette(routes=[*control_routes(sandbox), *api, last])
     app.router.redirect_slashes = False
     app.state.sandbox = sandbox

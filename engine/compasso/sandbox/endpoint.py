@@ -44,10 +44,10 @@ class Parameter:
 class Endpoint:
     """One method of one path.
 
-    `path` is a Starlette path: `{email:path}` may hold slashes, a collection has one at its end
+    `path` is a Starlette path: `{email:any}` may hold slashes, a collection has one at its end
     (and answers without it too). `responses` are the successes with the schema of their bodies
     (None: no body), `errors` the statuses that refuse, beside 401, 403 and 429, which every
-    endpoint has. `source` names the facts' sources (docs/sandbox.md lists them). `body` is the
+    endpoint has, and 422 for a query parameter that is not known (a guess). `source` names the facts' sources (docs/sandbox.md lists them). `body` is the
     schema of the JSON body, or of the form's parts for multipart/form-data.
     """
 
@@ -78,7 +78,7 @@ class Endpoint:
     @property
     def statuses(self) -> tuple[int, ...]:
         """All statuses it can answer, in order."""
-        return tuple(sorted({*self.responses, *self.errors, 401, 403, 429}))
+        return tuple(sorted({*self.responses, *self.errors, 401, 403, 422, 429}))
 
 
 @dataclass(frozen=True)

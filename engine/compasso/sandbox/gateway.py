@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from starlette.requests import Request
@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from compasso.sandbox.endpoint import Handler
 from compasso.sandbox.endpoints import areas
-from compasso.sandbox.errors import ApiError, unauthorized
+from compasso.sandbox.errors import ApiError, invalid, unauthorized
 from compasso.sandbox.faults import Fault
 from compasso.sandbox.sandbox import Sandbox
 
@@ -20,8 +20,17 @@ class ConnectionDropped(Exception):  # noqa: N818 - what a fault asks for
     """The server hangs up without an answer."""
 
 
-def guarded(sandbox: Sandbox, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """A handler behind the gateway."""
+def guarded(
+    sandbox: Sandbox, handler: Handler, query: Collection[str] | None
+) -> Callable[[Request], Awaitable[Response]]:
+    """A handler behind the gateway. `query` are the query parameters it knows; None: any."""
+
+    async def checked(box: Sandbox, request: Request) -> Response:
+        names = [name for name, _ in request.query_params.multi_items()]
+        unknown = sorted(n for n in names if query is not None and n not in query)
+        if unknown and sandbox.behaviour.unknown_query_is_error:
+            raise invalid([(name, "Parameter is not known") for name in unknown])
+        return await handler(box, request)
 
     async def endpoint(request: Request) -> Response:
         entry: dict[str, Any] = {
@@ -32,7 +41,7 @@ def guarded(sandbox: Sandbox, handler: Handler) -> Callable[[Request], Awaitable
         }
         sandbox.seen.append(entry)
         fault = sandbox.faults.take(request.method, request.url.path)
-        response = await _answer(sandbox, request, handler, fault)
+        response = await _answer(sandbox, request, checked, fault)
         entry["status"] = response.status_code
         if fault is not None and fault.kind == "timeout_after":
             await asyncio.sleep(fault.seconds)

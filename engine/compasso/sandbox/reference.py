@@ -23,7 +23,7 @@ Made from the declarations in `engine/compasso/sandbox/endpoints/`; change those
 Evidence: **documented** is read on an official page of Connectif, **seen in clients** in public
 code that talks to the real API, **guess** is our own inference. The keys of the sources (D.., H..,
 C..) are listed in [sandbox.md](sandbox.md#sources). Every endpoint can also answer 401 (no key),
-403 (the key may not) and 429 (rate limit). Collections answer with and without the slash at the
+403 (the key may not), 422 (an unknown query parameter, a guess) and 429 (rate limit). Collections answer with and without the slash at the
 end. `GET /_sandbox/openapi.json` describes the same for machines.
 """
 

@@ -31,6 +31,7 @@ class Behaviour:
     empty_text_clears: bool = False  # "" in a PATCH clears a text field; else it is kept
     unknown_key_is_error: bool = True  # a PATCH with an unknown key: 422; else ignored
     read_only_key_is_error: bool = True  # a PATCH with a read-only key: 422; else ignored
+    unknown_query_is_error: bool = True  # a query parameter that is not listed: 422; else ignored
     fold_email: bool = True  # addresses are trimmed and lower-cased
     max_text_length: int | None = None  # of system fields; no limit was found
     field_status: str | None = None  # ContactField.status; its values were not seen

@@ -13,6 +13,10 @@ from compasso.sandbox.sandbox import Sandbox
 from compasso.sandbox.shapes import DATE_TIME, ID, NUMBER, TEXT, body_schema, record_schema
 from compasso.sandbox.store import shown
 
+_EMAIL: Mapping[str, Schema] = {"email": {"type": "string", "format": "email", "maxLength": 200}}
+_EXTERNAL_ID: Mapping[str, Schema] = {
+    "externalId": {"type": "string", "minLength": 1, "maxLength": 50}
+}
 _KEYS = {"email": "_email", "externalId": "_externalId"}
 
 
@@ -86,22 +90,24 @@ def _schemas(sandbox: Sandbox) -> Mapping[str, Schema]:
 def _endpoints(
     path: str, by: str, body: str, marks: Mapping[str, tuple[Evidence, str]]
 ) -> tuple[Endpoint, ...]:
+    in_path = _EXTERNAL_ID if "externalId" in path else _EMAIL
+
     def declare(method: str) -> tuple[str, str]:
         return method, path
 
     return (
         Endpoint(
             *declare("GET"), get_contact, f"A contact, by {by}", *marks["GET"],
-            {200: ref("Contact")}, (400, 404),
+            {200: ref("Contact")}, (400, 404), path_schemas=in_path,
         ),
         Endpoint(
             *declare("PATCH"), patch_contact, f"Create or change a contact, by {by}",
             *marks["PATCH"], {200: ref("Contact"), 201: ref("Contact")}, (400, 413, 415, 422),
-            body=ref(body),
+            body=ref(body), path_schemas=in_path,
         ),
         Endpoint(
             *declare("DELETE"), delete_contact, f"Delete a contact, by {by}", *marks["DELETE"],
-            {204: None}, (400, 404),
+            {204: None}, (400, 404), path_schemas=in_path,
         ),
     )  # fmt: skip
 
@@ -111,7 +117,7 @@ AREA = Area(
     rank=1,
     endpoints=(
         *_endpoints(
-            "/contacts/email/{email:path}", "e-mail", "ContactPatch",
+            "/contacts/email/{email:any}", "e-mail", "ContactPatch",
             {
                 "GET": (Evidence.SEEN, "C4"),
                 "PATCH": (Evidence.DOCUMENTED, "D4"),
@@ -119,7 +125,7 @@ AREA = Area(
             },
         ),
         *_endpoints(
-            "/contacts/external-id/{externalId:path}", "external id", "ContactPatchByExternalId",
+            "/contacts/external-id/{externalId:any}", "external id", "ContactPatchByExternalId",
             {
                 "GET": (Evidence.SEEN, "C4"),
                 "PATCH": (Evidence.DOCUMENTED, "D6, path C4"),
@@ -127,7 +133,7 @@ AREA = Area(
             },
         ),
         *_endpoints(
-            "/contacts/{email:path}", "e-mail (the older form)", "ContactPatch",
+            "/contacts/{email:any}", "e-mail (the older form)", "ContactPatch",
             {
                 "GET": (Evidence.DOCUMENTED, "D1, D5"),
                 "PATCH": (Evidence.DOCUMENTED, "D3, C6"),

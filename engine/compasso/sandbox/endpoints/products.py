@@ -42,7 +42,7 @@ async def delete_product(sandbox: Sandbox, request: Request) -> Response:
     return deleted()
 
 
-_BY_STORE_ID, _BY_ID = "/products/product-id/{productId:path}", "/products/{id}"
+_BY_STORE_ID, _BY_ID = "/products/product-id/{productId:any}", "/products/{id}"
 _PRODUCT = ref("Product")
 
 AREA = Area(

@@ -55,7 +55,7 @@ _TRIGGER = Parameter(
     {"type": "boolean", "default": True},
     "False: workflows that wait for a purchase do not start. For history loads.",
 )
-_BY_STORE_ID, _BY_ID = "/purchases/purchase-id/{purchaseId:path}", "/purchases/{id}"
+_BY_STORE_ID, _BY_ID = "/purchases/purchase-id/{purchaseId:any}", "/purchases/{id}"
 
 AREA = Area(
     title="Purchases",
