@@ -71,9 +71,9 @@ class ImportRunner:
             if not running and self.client.clock.now() - moved > PATIENCE_SECONDS:
                 raise CompassoError.say(
                     "Connectif's queue of imports has been full for "
-                    f"{PATIENCE_SECONDS / 3600:.0f} hours",
-                    "what was applied is safe; see the imports in the store, then apply again, "
-                    "or set `route: calls` for small syncs",
+                    f"{PATIENCE_SECONDS / 3600:.0f} hours (E0401: ten imports are queued)",
+                    "what was applied is safe; see them with `compasso imports list`, then apply "
+                    "again, or set `route: calls` for small syncs",
                 )
             while waiting and len(running) < QUEUE:
                 self.work.check_stop()
