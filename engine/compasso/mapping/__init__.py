@@ -2,18 +2,21 @@
 
 from compasso.mapping.compile import (
     CompiledMapping,
+    Condition,
     MappedField,
     MappingProblem,
     compile_mapping,
+    prepare_mapping,
 )
-from compasso.mapping.lookups import Lookup, from_clause, prepare_lookups
+from compasso.mapping.lookups import Lookup, from_clause
 
 __all__ = [
     "CompiledMapping",
+    "Condition",
     "Lookup",
     "MappedField",
     "MappingProblem",
     "compile_mapping",
     "from_clause",
-    "prepare_lookups",
+    "prepare_mapping",
 ]

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compasso.mapping.compiler import (
-    BLANKS,
+from compasso.mapping.quoting import quote_text
+from compasso.mapping.sql import (
     BOOLEAN,
+    DATE,
+    DATES,
+    DATETIME,
     DECIMAL,
     INTEGER,
+    LIST,
+    MOMENT,
     NONE,
+    NUMBER,
     TEXT,
     NotCompiled,
     Sql,
     as_text,
 )
-from compasso.mapping.compiler import trimmed as strip
-from compasso.mapping.quoting import quote_text
+from compasso.mapping.text import BLANKS
+from compasso.mapping.text import trimmed as strip
 from compasso.model import FieldType
 from compasso.spec import Cast
 
@@ -44,6 +50,11 @@ STATIC_TYPES = {
     INTEGER: FieldType.INTEGER,
     DECIMAL: FieldType.DECIMAL,
     BOOLEAN: FieldType.BOOLEAN,
+    NUMBER: FieldType.DECIMAL,
+    LIST: FieldType.LIST,
+    DATE: FieldType.DATE,
+    DATETIME: FieldType.DATE,
+    MOMENT: FieldType.DATE,
 }
 
 
@@ -65,21 +76,28 @@ class Misfit(Exception):  # noqa: N818 - it becomes a diagnostic
 
 
 def cast_value(value: Sql, cast: Cast) -> Typed:
-    """Apply a cast. An empty text is none in every type but text."""
+    """Apply a cast. An empty text is none in every type but text. Raises NotCompiled."""
     if value.type == NONE:
         return Typed("NULL")
-    same = STATIC_TYPES.get(value.type) is CAST_TYPES[cast.type]
-    if same and value.type != TEXT:
+    same = STATIC_TYPES[value.type] is CAST_TYPES[cast.type]
+    if value.type in DATES and same and not cast.formats:
+        return Typed(_written(value.sql))
+    if same and value.type not in {TEXT, *DATES}:
         return Typed(value.sql)
     if cast.type == "decimal" and value.type == INTEGER:
         return Typed(f"{value.sql}::DOUBLE")
-    try:
-        text = as_text(value)
-    except NotCompiled:
-        text = f"{value.sql}::VARCHAR"
+    if cast.type == "json" and value.type == BOOLEAN:
+        return Typed(f"{value.sql}::VARCHAR")
+    text = as_text(value).sql
     if cast.type == "text":
         return Typed(text)
+    if cast.type == "decimal" and value.type != TEXT:
+        return cast_text(text, Cast("decimal"))
     return cast_text(text, cast)
+
+
+def _written(sql: str) -> str:
+    return f"strftime({sql}::TIMESTAMP, {_DATE_FORM})"
 
 
 def cast_text(text: str, cast: Cast) -> Typed:
@@ -147,7 +165,9 @@ def _date(text: str, formats: tuple[str, ...]) -> str:
 
 
 def fit(value: Sql, kind: FieldType, name: str) -> Typed:
-    """A value without a cast in a field of this type. Raises Misfit."""
+    """A value without a cast in a field of this type. Raises Misfit and NotCompiled."""
+    if value.type in DATES and kind is FieldType.DATE:
+        return Typed(_written(value.sql))
     if value.type == NONE or STATIC_TYPES[value.type] is kind:
         return Typed(value.sql)
     if kind is FieldType.DECIMAL and value.type == INTEGER:
@@ -156,20 +176,14 @@ def fit(value: Sql, kind: FieldType, name: str) -> Typed:
         return cast_text(value.sql, Cast("date"))
     if kind is FieldType.JSON and value.type == TEXT:
         return cast_text(value.sql, Cast("json"))
-    raise Misfit(
-        f"`{name}` takes {_article(kind)}, and this gives {_article(value.type)}", kind.value
-    )
+    if (kind, value.type) in {(FieldType.INTEGER, NUMBER), (FieldType.JSON, LIST)}:
+        raise NotCompiled(f"a {value.type} in a field of the type {kind}")
+    given = STATIC_TYPES[value.type].value
+    raise Misfit(f"`{name}` takes {_article(kind)}, and this gives {_article(given)}", kind.value)
 
 
 def fit_column(sql: str, duck_type: str, kind: FieldType | None) -> tuple[Typed, FieldType] | None:
-    """A bare column of a type that expressions do not know: dates, lists, structs."""
-    if duck_type == "DATE" or duck_type.startswith("TIMESTAMP"):
-        moment = (
-            f"make_timestamp(epoch_us({sql}))" if "TIME ZONE" in duck_type else f"{sql}::TIMESTAMP"
-        )
-        return Typed(f"strftime({moment}, {_DATE_FORM})"), FieldType.DATE
-    if duck_type == "VARCHAR[]":
-        return Typed(sql), FieldType.LIST
+    """A bare column of a type that expressions do not know: lists, structs."""
     if (
         kind is FieldType.JSON
         or duck_type.startswith(("STRUCT", "MAP", "JSON"))

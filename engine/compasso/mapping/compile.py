@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from compasso.mapping.answers import answered
 from compasso.mapping.casts import (
     CAST_TYPES,
     STATIC_TYPES,
@@ -18,13 +19,18 @@ from compasso.mapping.casts import (
     fit,
     fit_column,
 )
-from compasso.mapping.compiler import TEXT, Compiler, NotCompiled, Sql, column, concat, literal
-from compasso.mapping.lookups import Lookup
+from compasso.mapping.compiler import Compiler
+from compasso.mapping.inference import inferred
+from compasso.mapping.lookups import Lookup, answer_lookups, input_column, needed_lookups
 from compasso.mapping.quoting import quote_name, quote_text
+from compasso.mapping.sql import NotCompiled, Sql, column, conjunction, literal
 from compasso.mapping.templates import Parsed, TemplateProblem, evaluator, parse, parse_condition
 from compasso.model import SQL_TYPES, FieldType, Json
 from compasso.spec import Cast, FieldKind, FieldSpec
 from compasso.spec.problems import did_you_mean
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 Road = Literal["sql", "mixed", "jinja", "constant"]
 
@@ -41,7 +47,11 @@ class MappingProblem:
 
 @dataclass(frozen=True, slots=True)
 class MappedField:
-    """One field: its value in SQL_TYPES[type], its error (NULL or a rule), and its road."""
+    """One field: its value in SQL_TYPES[type], its error (NULL or a rule), and its road.
+
+    A mixed field also has the condition under which SQL answers (`guard`), its lookup's table,
+    and its value and error for when all rows keep the condition.
+    """
 
     name: str
     type: FieldType
@@ -50,6 +60,22 @@ class MappedField:
     road: Road
     reason: str
     columns: tuple[str, ...]
+    guard: str | None = None
+    lookup: str | None = None
+    plain: tuple[str, str | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A `when`: `sql` is never NULL; the rest is as in MappedField."""
+
+    sql: str
+    error_sql: str | None
+    road: Road
+    reason: str = ""
+    guard: str | None = None
+    lookup: str | None = None
+    plain: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,10 +83,19 @@ class CompiledMapping:
     """A mapping, ready to run."""
 
     fields: tuple[MappedField, ...]
-    when_sql: str | None
-    when_error_sql: str | None
+    when: Condition | None
     lookups: tuple[Lookup, ...]
     problems: tuple[MappingProblem, ...]
+
+    @property
+    def when_sql(self) -> str | None:
+        """The condition, never NULL."""
+        return self.when.sql if self.when else None
+
+    @property
+    def when_error_sql(self) -> str | None:
+        """The error of the condition, or NULL."""
+        return self.when.error_sql if self.when else None
 
 
 def compile_mapping(
@@ -69,16 +104,40 @@ def compile_mapping(
     columns: Mapping[str, str],
     types: Mapping[str, FieldType],
     variables: Mapping[str, Json],
+    *,
+    only_jinja: bool = False,
 ) -> CompiledMapping:
-    """Compile a mapping over a source's columns. Problems are collected, never raised."""
-    work = _Work(columns, types, variables)
+    """Compile a mapping over a source's columns. Problems are collected, never raised.
+
+    With `only_jinja` no expression is compiled: the result is the same, and slow.
+    """
+    work = _Work(columns, types, variables, only_jinja)
     mapped = [f for name, spec in fields.items() if (f := work.field(name, spec)) is not None]
-    when_sql = when_error = None
-    if when is not None:
-        when_sql, when_error = work.condition(when)
-    return CompiledMapping(
-        tuple(mapped), when_sql, when_error, tuple(work.lookups), tuple(work.problems)
-    )
+    condition = None if when is None else work.condition(when)
+    return CompiledMapping(tuple(mapped), condition, tuple(work.lookups), tuple(work.problems))
+
+
+def prepare_mapping(
+    connection: DuckDBPyConnection, relation: str, mapping: CompiledMapping
+) -> CompiledMapping:
+    """Ask Jinja for the rows of `relation` (what FROM takes) that SQL does not answer.
+
+    The mapping that is returned is the one to run over them: what no row needed of Jinja is
+    left out of it.
+    """
+    needed = needed_lookups(connection, relation, mapping.lookups)
+    answer_lookups(connection, relation, needed)
+    tables = {lookup.table for lookup in needed}
+    fields = []
+    for field in mapping.fields:
+        if field.plain is not None and field.lookup not in tables:
+            value, error = field.plain
+            field = replace(field, value_sql=value, error_sql=error)  # noqa: PLW2901
+        fields.append(field)
+    when = mapping.when
+    if when is not None and when.plain is not None and when.lookup not in tables:
+        when = replace(when, sql=when.plain, error_sql=None)
+    return replace(mapping, fields=tuple(fields), when=when, lookups=tuple(needed))
 
 
 class _Work:
@@ -89,8 +148,10 @@ class _Work:
         columns: Mapping[str, str],
         types: Mapping[str, FieldType],
         variables: Mapping[str, Json],
+        only_jinja: bool,
     ) -> None:
         self.columns = columns
+        self.only_jinja = only_jinja
         self.types = types
         self.compiler = Compiler(columns, variables)
         self.namespace = SimpleNamespace(**variables)
@@ -148,6 +209,8 @@ class _Work:
         sql = f"source.{quote_name(found)}"
         try:
             value = column(found, self.columns[found])
+            typed, final = self._finish(value, cast, kind, name)
+            return _mapped(name, final, typed, "sql", columns=(found,))
         except NotCompiled:
             special = fit_column(sql, self.columns[found], kind)
             if special is None:
@@ -158,8 +221,6 @@ class _Work:
             if kind is not None and kind is not special_kind:
                 raise Misfit(f"`{name}` takes a {kind}, not a {special_kind}", kind.value) from None
             return _mapped(name, special_kind, typed, "sql", columns=(found,))
-        typed, final = self._finish(value, cast, kind, name)
-        return _mapped(name, final, typed, "sql", columns=(found,))
 
     def _find_column(self, name: str) -> str | None:
         return name if name in self.columns else None
@@ -191,21 +252,40 @@ class _Work:
         inputs = tuple(n for n in parsed.names if n != "vars")
         try:
             value = self._compiled(parsed)
-        except NotCompiled as reason:
-            table = self._lookup(parsed, inputs, None)
-            typed, final = _dynamic(table, cast, kind, name)
-            return _mapped(name, final, typed, "jinja", str(reason), inputs)
-        if value.guard is None:
             typed, final = self._finish(value, cast, kind, name)
-            return _mapped(name, final, typed, "sql", columns=inputs)
-        table = self._lookup(parsed, inputs, f"NOT {value.guard}")
-        typed, final = self._finish(value, cast, kind, name)
-        other, _ = _dynamic(table, cast, final, name)
+        except NotCompiled as reason:
+            final = self._declared(parsed, cast, kind, name)
+            table = self._lookup(parsed, inputs, None)
+            typed = answered(table, cast, final)
+            return _mapped(name, final, typed, "jinja", str(reason), inputs)
+        guard = conjunction(value.guard)
+        if guard is None:
+            road: Road = "sql" if inputs else "constant"
+            return _mapped(name, final, typed, road, columns=inputs)
+        table = self._lookup(parsed, inputs, f"NOT {guard}")
+        other = answered(table, cast, final)
         both = Typed(
-            f"CASE WHEN {value.guard} THEN {typed.sql} ELSE {other.sql} END",
-            f"CASE WHEN {value.guard} THEN {typed.error or 'NULL'} ELSE {other.error} END",
+            f"CASE WHEN {guard} THEN {typed.sql} ELSE {other.sql} END",
+            f"CASE WHEN {guard} THEN {typed.error or 'NULL'} ELSE {other.error} END",
         )
-        return _mapped(name, final, both, "mixed", "rows that SQL treats otherwise", inputs)
+        field = _mapped(name, final, both, "mixed", _MIXED, inputs)
+        plain = (_typed_sql(final, typed), typed.error)
+        return replace(field, guard=guard, lookup=table, plain=plain)
+
+    def _declared(
+        self, parsed: Parsed, cast: Cast | None, kind: FieldType | None, name: str
+    ) -> FieldType:
+        """The type of a field whose template is not compiled."""
+        if cast is not None:
+            given = CAST_TYPES[cast.type]
+            final = kind or given
+            if not _fits(given, final):
+                raise Misfit(f"`{name}` takes a {final}, and the cast gives a {given}", final.value)
+            return final
+        if kind is not None or parsed.expression is None:
+            return kind or FieldType.TEXT
+        given_type = inferred(parsed.expression, self.columns, self.compiler.variables)
+        return STATIC_TYPES.get(given_type, FieldType.TEXT)
 
     def _known(self, parsed: Parsed, name: str | None, text: str) -> bool:
         unknown = [n for n in parsed.names if n != "vars" and n not in self.columns]
@@ -232,16 +312,11 @@ class _Work:
         return not unknown
 
     def _compiled(self, parsed: Parsed) -> Sql:
+        if self.only_jinja:
+            raise NotCompiled("Jinja was asked for")
         if parsed.expression is not None:
             return self.compiler.value(parsed.expression)
-        from jinja2 import nodes
-
-        outputs = parsed.body.body
-        if len(outputs) == 1 and isinstance(outputs[0], nodes.Output):
-            return concat([self.compiler.value(part) for part in outputs[0].nodes])
-        if not outputs:
-            return Sql("''", TEXT, None, "")
-        raise NotCompiled("a block")
+        return self.compiler.text(parsed.body.body)
 
     def _lookup(self, parsed: Parsed, inputs: tuple[str, ...], where: str | None) -> str:
         run = evaluator(parsed)
@@ -251,30 +326,35 @@ class _Work:
             return run({**row, "vars": namespace})
 
         table = f"lookup_{len(self.lookups)}"
-        self.lookups.append(Lookup(table, inputs, where, evaluate))
+        given = tuple(input_column(name, self.columns[name]) for name in inputs)
+        self.lookups.append(Lookup(table, given, where, evaluate))
         return table
 
-    def condition(self, text: str) -> tuple[str | None, str | None]:
-        """The SQL of `when`, never NULL, and of its error."""
+    def condition(self, text: str) -> Condition | None:
+        """A `when`; None if it has a problem."""
         try:
             parsed = parse_condition(text)
+            if not self._known(parsed, None, text):
+                return None
+            return self._condition(parsed)
         except TemplateProblem as problem:
             self.problem(None, problem.message, text, problem.hint)
-            return None, None
-        if not self._known(parsed, None, text):
-            return None, None
+            return None
+
+    def _condition(self, parsed: Parsed) -> Condition:
         inputs = tuple(n for n in parsed.names if n != "vars")
         truth: Sql | None = None
+        reason = _MIXED
         try:
-            if parsed.expression is None:
+            if parsed.expression is None or self.only_jinja:
                 raise NotCompiled("a text")
             truth = self.compiler.truth(parsed.expression)
-        except NotCompiled:
-            pass
-        if truth is not None and truth.guard is None:
-            return truth.sql, None
-        where = f"NOT {truth.guard}" if truth is not None else None
-        table = self._lookup(parsed, inputs, where)
+        except NotCompiled as why:
+            reason = str(why)
+        guard = conjunction(truth.guard) if truth is not None else None
+        if truth is not None and guard is None:
+            return Condition(truth.sql, None, "sql" if inputs else "constant")
+        table = self._lookup(parsed, inputs, f"NOT {guard}" if guard else None)
         other = (
             f"coalesce(CASE {table}.kind WHEN 'boolean' THEN {table}.value = 'true' "
             f"WHEN 'integer' THEN {table}.value <> '0' "
@@ -282,11 +362,19 @@ class _Work:
             f"WHEN 'none' THEN false ELSE {table}.value NOT IN ('', '[]', '{{}}') END, false)"
         )
         if truth is None:
-            return other, f"{table}.error"
-        return (
-            f"CASE WHEN {truth.guard} THEN {truth.sql} ELSE {other} END",
-            f"CASE WHEN {truth.guard} THEN NULL ELSE {table}.error END",
+            return Condition(other, f"{table}.error", "jinja", reason, None, table)
+        return Condition(
+            f"CASE WHEN {guard} THEN {truth.sql} ELSE {other} END",
+            f"CASE WHEN {guard} THEN NULL ELSE {table}.error END",
+            "mixed",
+            reason,
+            guard,
+            table,
+            truth.sql,
         )
+
+
+_MIXED = "SQL, and Jinja for the rows on which SQL would differ"
 
 
 def _fits(given: FieldType, final: FieldType) -> bool:
@@ -303,60 +391,10 @@ def _mapped(
     reason: str = "",
     columns: tuple[str, ...] = (),
 ) -> MappedField:
+    return MappedField(name, kind, _typed_sql(kind, typed), typed.error, road, reason, columns)
+
+
+def _typed_sql(kind: FieldType, typed: Typed) -> str:
     sql = f"CAST({typed.sql} AS {SQL_TYPES[kind]})"
-    return MappedField(name, kind, sql, typed.error, road, reason, columns)
-
-
-def _dynamic(
-    table: str, cast: Cast | None, kind: FieldType | None, name: str
-) -> tuple[Typed, FieldType]:
-    """An answer of Jinja in the field's type: its own type is only known row by row."""
-    value, given = f"{table}.value", f"{table}.kind"
-    if cast is not None:
-        final = kind or CAST_TYPES[cast.type]
-        inner = cast
-        if CAST_TYPES[cast.type] is not final:
-            inner = Cast(final.value, cast.formats, cast.separator, cast.decimal)
-        typed = _from_kinds(value, given, inner)
-        return Typed(typed.sql, f"coalesce({table}.error, {typed.error or 'NULL'})"), final
-    final = kind or FieldType.TEXT
-    accepted = {
-        FieldType.TEXT: ("text",),
-        FieldType.INTEGER: ("integer",),
-        FieldType.DECIMAL: ("decimal", "integer"),
-        FieldType.BOOLEAN: ("boolean",),
-        FieldType.DATE: ("date", "text"),
-        FieldType.LIST: ("list",),
-        FieldType.JSON: ("json", "list", "text"),
-    }[final]
-    fits = f"{given} IN ({', '.join(map(quote_text, accepted))})"
-    if final is FieldType.DATE:
-        typed = cast_text(value, Cast("date"))
-    elif final is FieldType.LIST:
-        typed = Typed(f"CASE WHEN {fits} THEN from_json({value}, '[\"VARCHAR\"]') END")
-    else:
-        typed = Typed(f"try_cast({value} AS {SQL_TYPES[final]})")
-    wrong = f"CASE WHEN {given} <> 'none' AND NOT {fits} THEN 'is a ' || {given} || '; it must be {final}' END"
-    error = f"coalesce({table}.error, {wrong}, {typed.error or 'NULL'})"
-    return Typed(f"CASE WHEN {fits} THEN {typed.sql} END", error), final
-
-
-def _from_kinds(value: str, given: str, cast: Cast) -> Typed:
-    """A cast of an answer: what already has the type stays, the rest is cast from its text."""
-    if cast.type == "list":
-        listed = f"CASE WHEN {given} = 'list' THEN from_json({value}, '[\"VARCHAR\"]')"
-        return Typed(f"{listed} ELSE {cast_text(value, cast).sql} END")
-    if cast.type == "text":
-        # As Python writes it.
-        return Typed(
-            f"CASE WHEN {given} = 'boolean' THEN upper(left({value}, 1)) || substr({value}, 2) ELSE {value} END"
-        )
-    if cast.type == "decimal" and cast.decimal == ",":
-        plain = cast_text(value, Cast("decimal"))
-        comma = cast_text(value, cast)
-        number = f"{given} IN ('integer', 'decimal')"
-        return Typed(
-            f"CASE WHEN {number} THEN {plain.sql} ELSE {comma.sql} END",
-            f"CASE WHEN {number} THEN {plain.error} ELSE {comma.error} END",
-        )
-    return cast_text(value, cast)
+    # No field holds minus zero.
+    return f"({sql} + 0.0::DOUBLE)" if kind is FieldType.DECIMAL else sql

@@ -1,25 +1,29 @@
 """Jinja as Compasso speaks it: sandboxed, strict, and with one rule of its own.
 
-The rule: *none is not text*. A text filter, `~` and a template with text around a none give
-none, so that a missing name never becomes the text "None". All else is exactly Jinja.
+The rule: *none is not text*. A text filter, `~`, a format and a template with text around a none
+give none, and a join leaves it out, so that a missing name never becomes the text "None". All
+else is exactly Jinja.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from functools import cache, lru_cache
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, nodes
-from jinja2.exceptions import SecurityError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-CONCAT = "_concat"
-_MAX_TEXT = 1_000_000
-_TEXT_FILTERS = ("trim", "lower", "upper", "title", "capitalize", "replace", "truncate", "wordwrap")
+from compasso.mapping.bounds import BoundedEnvironment
+from compasso.mapping.compiler import ROW, row_column
+from compasso.mapping.dates import FilterError
+from compasso.mapping.filters import CONCAT, FILTERS
+from compasso.mapping.functions import MAPPABLE, own_filters
+from compasso.mapping.methods import METHODS
+from compasso.mapping.predicates import TESTS
+
+# Enough for any mapping that people write and read. In characters, and in nested parts.
+_LONGEST_TEMPLATE, _DEEPEST = 20_000, 80
 # What a mapping may be made of. Loops, macros, imports, assignments are programs, not mappings.
 _ALLOWED = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.Name, nodes.Const,
@@ -27,26 +31,10 @@ _ALLOWED = (
     nodes.Call, nodes.Getitem, nodes.Getattr, nodes.Slice, nodes.Concat, nodes.Compare,
     nodes.Operand, nodes.BinExpr, nodes.UnaryExpr, nodes.Keyword,
 )  # fmt: skip
-_HIDDEN_FILTERS = ("attr", "map", "select", "reject", "selectattr", "rejectattr", "random")
 
 
 class _NoneInText(Exception):  # noqa: N818 - a signal, not an error
     """A template with text around it met a none."""
-
-
-class _Environment(ImmutableSandboxedEnvironment):
-    """Refuses texts that grow without bound: a spec is not trusted."""
-
-    intercepted_binops = frozenset({"*", "**", "%"})
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "*" and not all(isinstance(v, (int, float)) for v in (left, right)):
-            raise SecurityError("only numbers can be multiplied")
-        if operator == "**" and (abs(right) > 64 or abs(left) > 1e6):
-            raise SecurityError("the power is too large")
-        if operator == "%" and isinstance(left, str):
-            raise SecurityError("write `~` to put texts together")
-        return super().call_binop(context, operator, left, right)
 
 
 def _finalize(value: Any) -> Any:
@@ -55,76 +43,30 @@ def _finalize(value: Any) -> Any:
     return value
 
 
-def _concat(*parts: Any) -> Any:
-    if any(part is None for part in parts):
-        return None
-    return "".join(str(part) for part in parts)
-
-
-def _keeps_none(function: Callable[..., Any]) -> Callable[..., Any]:
-    # Jinja passes its context to a filter that asks for it by an attribute.
-    wrapped: Any = None
-    if getattr(function, "jinja_pass_arg", None) is not None:
-
-        def wrapped(context: Any, value: Any, *args: Any, **names: Any) -> Any:
-            return None if value is None else function(context, value, *args, **names)
-    else:
-
-        def wrapped(value: Any, *args: Any, **names: Any) -> Any:
-            return None if value is None else function(value, *args, **names)
-
-    for name in ("jinja_pass_arg", "jinja_async_variant"):
-        if hasattr(function, name) and name != "jinja_async_variant":
-            setattr(wrapped, name, getattr(function, name))
-    result: Callable[..., Any] = wrapped
-    return result
-
-
-def _digits(value: str | None) -> str | None:
-    """Only the digits 0-9 of a text."""
-    return None if value is None else re.sub("[^0-9]", "", str(value))
-
-
-def _strptime(value: str | None, *formats: str) -> datetime | None:
-    """A text as a date and time, by the first of the formats that fits."""
-    if value is None or value == "":
-        return None
-    for pattern in formats or ("%Y-%m-%d",):
-        try:
-            return datetime.strptime(value.strip(), pattern).replace(tzinfo=UTC)
-        except ValueError:
-            continue
-    raise ValueError("the date does not fit the format")
-
-
-def _isoformat(value: date | None) -> str | None:
-    """A date or time as ISO 8601 text."""
-    return None if value is None else value.isoformat()
-
-
 @cache
-def environment() -> ImmutableSandboxedEnvironment:
+def environment() -> BoundedEnvironment:
     """The one environment of all mappings."""
-    env = _Environment(undefined=StrictUndefined, finalize=_finalize, autoescape=False)
-    for name in _HIDDEN_FILTERS:
-        env.filters.pop(name, None)
-    for name in _TEXT_FILTERS:
-        env.filters[name] = _keeps_none(env.filters[name])
-    env.filters.update(
-        {CONCAT: _concat, "digits": _digits, "strptime": _strptime, "isoformat": _isoformat}
-    )
+    env = BoundedEnvironment(METHODS, finalize=_finalize)
+    filters = {**env.filters, **own_filters(env.filters)}
+    env.filters = {name: filters[name] for name in FILTERS}
+    env.tests = {name: env.tests[name] for name in TESTS}
     env.globals.clear()
     return env
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """A template: one expression whose value counts, or a text made of parts."""
+    """A template: one expression whose value counts, or a text made of parts.
+
+    `names` are the columns that it reads, and `vars`; `whole_row` says that it reads some by
+    `row['a name']`.
+    """
 
     text: str
     expression: nodes.Expr | None
     body: nodes.Template
     names: tuple[str, ...]
+    whole_row: bool = False
 
 
 class TemplateProblem(Exception):  # noqa: N818 - it becomes a diagnostic
@@ -139,13 +81,23 @@ class TemplateProblem(Exception):  # noqa: N818 - it becomes a diagnostic
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Parsed:
     """Parse a template. Raises TemplateProblem."""
-    env = environment()
+    too_much = TemplateProblem("the template is too long, or nested too deeply", "split it up")
+    if len(text) > _LONGEST_TEMPLATE:
+        raise too_much
     try:
-        tree = env.parse(text)
+        tree = environment().parse(text)
     except TemplateError as error:
         raise TemplateProblem(
             f"not a valid template: {error.message}", "see the template's brackets and quotes"
         ) from error
+    except (ValueError, OverflowError) as error:  # a number of more digits than Python reads
+        raise TemplateProblem(
+            "not a valid template: a number in it cannot be read", "write a shorter number"
+        ) from error
+    except RecursionError:
+        raise too_much from None
+    if _depth(tree) > _DEEPEST:
+        raise too_much
     _check(tree)
     _spell_concat(tree)
     expression = None
@@ -153,8 +105,12 @@ def parse(text: str) -> Parsed:
         parts = tree.body[0].nodes
         if len(parts) == 1 and not isinstance(parts[0], nodes.TemplateData):
             expression = parts[0]
-    names = sorted({n.name for n in tree.find_all(nodes.Name) if n.ctx == "load"})
-    return Parsed(text, expression, tree, tuple(names))
+    named = {n.name for n in tree.find_all(nodes.Name) if n.ctx == "load"}
+    by_row = [n for n in tree.find_all(nodes.Getitem) if row_column(n) is not None]
+    if by_row and sum(n.name == ROW for n in tree.find_all(nodes.Name)) == len(by_row):
+        named.discard(ROW)
+    names = sorted(named | {str(row_column(n)) for n in by_row})
+    return Parsed(text, expression, tree, tuple(names), bool(by_row))
 
 
 def parse_condition(text: str) -> Parsed:
@@ -162,33 +118,73 @@ def parse_condition(text: str) -> Parsed:
     return parse(text if "{{" in text or "{%" in text else "{{ " + text + " }}")
 
 
+def _depth(node: nodes.Node) -> int:
+    """How deep the parts are nested, counted without nesting ourselves."""
+    deepest, level = 0, [node]
+    while level:
+        deepest += 1
+        level = [child for parent in level for child in parent.iter_child_nodes()]
+        if deepest > _DEEPEST:
+            break
+    return deepest
+
+
 def _check(tree: nodes.Template) -> None:
-    env = environment()
     for node in tree.find_all(nodes.Node):
         if not isinstance(node, _ALLOWED) and not isinstance(node, nodes.Helper):
             what = type(node).__name__.lower()
             raise TemplateProblem(
                 f"`{what}` cannot be used in a mapping", "use expressions, filters and `if`"
             )
-        if isinstance(node, nodes.Filter) and node.name not in env.filters:
-            raise TemplateProblem(
-                f"there is no filter `{node.name}`", f"known: {', '.join(known_filters())}"
-            )
-        if isinstance(node, nodes.Test) and node.name not in env.tests:
-            raise TemplateProblem(f"there is no test `is {node.name}`", "see the list in the docs")
+        if isinstance(node, nodes.Filter):
+            _check_filter(node)
+        if isinstance(node, nodes.Test) and node.name not in TESTS:
+            raise _unknown(f"test `is {node.name}`", node.name, TESTS)
+        if isinstance(node, nodes.Call):
+            _check_call(node)
         if isinstance(node, (nodes.Getattr, nodes.Getitem)) and _hidden(node):
             raise TemplateProblem("names that begin with _ cannot be read", "use a column or vars")
+
+
+def _check_filter(node: nodes.Filter) -> None:
+    if node.name not in FILTERS or node.name == CONCAT:
+        raise _unknown(f"filter `{node.name}`", node.name, FILTERS)
+    if node.node is None:
+        raise TemplateProblem("a filter needs a value before it", "write `value | filter`")
+    if node.name not in {"map", "select", "reject"}:
+        return
+    names = [a.value if isinstance(a, nodes.Const) else None for a in node.args[:1]]
+    known = MAPPABLE if node.name == "map" else tuple(TESTS)
+    if node.kwargs or node.dyn_args or (node.name == "map" and not names):
+        raise TemplateProblem(
+            f"`{node.name}` takes a name, in quotes", f"one of {', '.join(known)}"
+        )
+    if names and names[0] not in known:
+        raise _unknown(f"{node.name}({names[0]!r})", str(names[0]), known)
+
+
+def _check_call(node: nodes.Call) -> None:
+    if not isinstance(node.node, nodes.Getattr):
+        raise TemplateProblem(
+            "only a method of a value can be called", f"known: {', '.join(sorted(METHODS))}"
+        )
+    if node.node.attr not in METHODS:
+        raise _unknown(f"method `{node.node.attr}`", node.node.attr, METHODS)
+
+
+def _unknown(what: str, name: str, known: Any) -> TemplateProblem:
+    from compasso.spec.problems import did_you_mean
+
+    listed = sorted(n for n in known if not n.startswith("_"))
+    return TemplateProblem(f"there is no {what}", did_you_mean(name, listed))
 
 
 def _hidden(node: nodes.Getattr | nodes.Getitem) -> bool:
     if isinstance(node, nodes.Getattr):
         return node.attr.startswith("_")
-    return isinstance(node.arg, nodes.Const) and str(node.arg.value).startswith("_")
-
-
-def known_filters() -> list[str]:
-    """The filters that a mapping can use."""
-    return sorted(n for n in environment().filters if not n.startswith("_"))
+    # A column's name may begin with _.
+    named = isinstance(node.arg, nodes.Const) and str(node.arg.value).startswith("_")
+    return named and row_column(node) is None
 
 
 def _spell_concat(node: nodes.Node) -> None:
@@ -216,18 +212,31 @@ class RowError(Exception):
 
 
 def evaluator(parsed: Parsed) -> Callable[[Mapping[str, Any]], Any]:
-    """A function from a row's values to the template's value. It raises RowError."""
+    """A function from a row's values to the template's value. It raises RowError.
+
+    Raises TemplateProblem when Python cannot compile the template.
+    """
     env = environment()
     tree = parsed.body
     if parsed.expression is not None:
         target = nodes.Name("result", "store", lineno=1)
         tree = nodes.Template([nodes.Assign(target, parsed.expression, lineno=1)], lineno=1)
         tree.set_environment(env)
-    template = env.from_string(tree)
+    try:
+        template = env.from_string(tree)
+    except (RecursionError, SyntaxError, MemoryError):
+        raise TemplateProblem("the template is nested too deeply", "split it up") from None
+    context = template.new_context()
 
     def evaluate(row: Mapping[str, Any]) -> Any:
+        # One context for all rows: making one costs more than most expressions.
+        values = dict(row)
+        if parsed.whole_row:
+            values[ROW] = row
+        context.parent = values
+        context.vars.clear()
+        context.exported_vars.clear()
         try:
-            context = template.new_context(dict(row))
             parts = list(template.root_render_func(context))
         except _NoneInText:
             return None
@@ -238,8 +247,6 @@ def evaluator(parsed: Parsed) -> Callable[[Mapping[str, Any]], Any]:
         value = context.vars["result"]
         if isinstance(value, StrictUndefined):
             raise RowError("the template has no value for this row")
-        if isinstance(value, str) and len(value) > _MAX_TEXT:
-            raise RowError("the text is longer than a million characters")
         return value
 
     return evaluate
@@ -254,5 +261,7 @@ def _reason(error: Exception) -> str:
         "ZeroDivisionError": "division by zero",
         "SecurityError": "this is not allowed in a mapping",
         "OverflowError": "a number is too large",
+        "AttributeError": "a value has the wrong type, or is none",
     }
-    return f"template: {names.get(type(error).__name__, type(error).__name__)}"
+    said = str(error) if isinstance(error, FilterError) else ""
+    return f"template: {said or names.get(type(error).__name__, type(error).__name__)}"

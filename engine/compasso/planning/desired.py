@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from compasso.mapping import CompiledMapping, from_clause, prepare_lookups
+from compasso.mapping import CompiledMapping, from_clause, prepare_mapping
 from compasso.mapping.quoting import quote_name, quote_text
 from compasso.model import SQL_TYPES, FieldType, Json
 from compasso.planning.checks import compile_checks, failed_rules
@@ -70,7 +70,7 @@ def build_desired(
 ) -> Desired:
     """Run the mapping and the checks over the selected rows into the table `name`."""
     relation = selected.rows
-    prepare_lookups(connection, relation, mapping.lookups)
+    mapping = prepare_mapping(connection, relation, mapping)
     raw = [f"source.{ROW} AS row", f"source.{FILE} AS file", _order(order_by)]
     raw += [f"{selected.digest[0]} AS source_high", f"{selected.digest[1]} AS source_low"]
     for i, mapped in enumerate(mapping.fields):
