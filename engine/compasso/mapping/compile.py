@@ -77,6 +77,10 @@ class Condition:
     lookup: str | None = None
     plain: str | None = None
 
+    def passed(self) -> Condition:
+        """The same for rows that are known to keep it: only its errors count."""
+        return replace(self, sql="true", plain=None if self.plain is None else "true")
+
 
 @dataclass(frozen=True)
 class CompiledMapping:

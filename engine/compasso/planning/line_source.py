@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from compasso.mapping import CompiledMapping, from_clause, prepare_lookups
+from compasso.mapping import CompiledMapping, from_clause, prepare_mapping
 from compasso.mapping.quoting import quote_name, quote_text
 from compasso.mapping.templates import parse
 from compasso.model import CompassoError, Diagnostic
@@ -185,12 +185,12 @@ def _grouped(
     """
     read = f"{table}_read"
     _read(connection, read, source)
-    prepare_lookups(connection, read, mapping.lookups)
-    key = next(f for f in mapping.fields if f.name == key_field)
-    error = mapping.when_error_sql or "NULL::VARCHAR"
+    ready = prepare_mapping(connection, read, mapping)
+    key = next(f for f in ready.fields if f.name == key_field)
+    error = ready.when_error_sql or "NULL::VARCHAR"
     asked = "true"
-    if mapping.when_sql is not None:
-        asked = f"coalesce({mapping.when_sql}, false) OR {error} IS NOT NULL"
+    if ready.when_sql is not None:
+        asked = f"coalesce({ready.when_sql}, false) OR {error} IS NOT NULL"
     used = {c for f in mapping.fields for c in f.columns}
     heads = [f"source.{quote_name(c)}" for c in source.columns if c in used]
     order = (sync.order_by or "").removesuffix(" desc").removesuffix(" asc")
@@ -199,7 +199,7 @@ def _grouped(
         f"CASE WHEN {error} IS NULL THEN nullif({key.value_sql}::VARCHAR, '') END AS key, "
         f"hash({', '.join(heads) or '0'}) AS head, "
         f"{f'source.{quote_name(order)}' if order else 'NULL::VARCHAR'} AS ord "
-        f"FROM {from_clause(read, mapping.lookups)} WHERE {asked}"
+        f"FROM {from_clause(read, ready.lookups)} WHERE {asked}"
     )
     # With `duplicates: first` or `last` that row's own fields count; else all must agree.
     direction = "DESC" if (sync.order_by or "").endswith(" desc") else "ASC"
@@ -226,7 +226,7 @@ def _grouped(
     )
     for name in ("read", "keys", "groups"):
         connection.execute(f"DROP TABLE {table}_{name}")
-    asked_already = replace(mapping, when_sql=None)
+    asked_already = replace(mapping, when=mapping.when and mapping.when.passed())
     made = _derived(connection, table, source)
     return Lined(sync, target, made, asked_already, of_line, source.files, mixed=f"{table}_mixed")
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from compasso.mapping import CompiledMapping, MappedField, from_clause, prepare_lookups
+from compasso.mapping import CompiledMapping, MappedField, from_clause, prepare_mapping
 from compasso.mapping.quoting import quote_name, quote_text
 from compasso.model import FieldType
 from compasso.planning.checks import compile_checks, explain
@@ -101,17 +101,17 @@ def _map_lines(connection: DuckDBPyConnection, lined: Lined, selected: Selection
         f"{taken} FROM (SELECT {FILE} AS of_file, {ROW} AS of_row, unnest({LINES}) AS l, "
         f"unnest({PLACES}) AS p, generate_subscripts({LINES}, 1) AS line_number FROM {rows})"
     )
-    prepare_lookups(connection, flat, lined.lines.lookups)
+    lines = prepare_mapping(connection, flat, lined.lines)
     raw = [
         f"source.{n} AS {n}" for n in ("of_file", "of_row", "line_number", "line_file", "line_row")
     ]
-    for i, field in enumerate(lined.lines.fields):
+    for i, field in enumerate(lines.fields):
         value = field.value_sql
         if field.type in {FieldType.TEXT, FieldType.DATE, FieldType.JSON}:
             value = f"nullif({value}, '')"
         seen = f"source.{quote_name(field.columns[0])}::VARCHAR" if field.columns else "NULL"
         raw.append(f"{value} AS v{i}, {field.error_sql or 'NULL::VARCHAR'} AS e{i}, {seen} AS s{i}")
-    inner = f"SELECT {', '.join(raw)} FROM {from_clause(flat, lined.lines.lookups)}"
+    inner = f"SELECT {', '.join(raw)} FROM {from_clause(flat, lines.lookups)}"
     price, count = totals.price[0], totals.count[0]
     price_sql = (
         f"v{of_line[price]}"
@@ -186,7 +186,7 @@ def _conflicts(
         f"JOIN {selected.rows} AS s ON s.__at = m.head_at"
     )
     rows = replace(selected, rows=wanted, digest=("0::UBIGINT", "0::UBIGINT"))
-    mapping = replace(lined.mapping, when_error_sql=None)
+    mapping = replace(lined.mapping, when=None)
     target = replace(_checked_target(lined.target), required=())
     alike = build_desired(connection, each, target, key_field, lined.source, mapping, None, rows)
     differing = ", ".join(
