@@ -34,6 +34,7 @@ HELP = "Show what would change in the account, what it costs and how long it tak
     "--override-guards", multiple=True, metavar="SPEC", help="Let this spec through once."
 )
 @click.option("--memory", metavar="SIZE", help="How much memory planning may use, such as 2GB.")
+@click.option("--threads", type=click.IntRange(1), help="How many threads planning may use.")
 @output_format("text", "json", "markdown", "html")
 @common
 def command(
@@ -47,6 +48,7 @@ def command(
     rejects: Path | None,
     override_guards: tuple[str, ...],
     memory: str | None,
+    threads: int | None,
     form: str,
 ) -> int:
     """Show what would change in the account, what it costs and how long it takes.
@@ -71,6 +73,7 @@ def command(
         reveal=reveal,
         samples=show,
         memory=memory,
+        threads=threads,
         override_guards=override_guards,
         progress=PlanningView(),
         only=only,

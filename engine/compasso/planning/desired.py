@@ -44,6 +44,7 @@ class Desired:
     columns: tuple[Column, ...]  # without the key
     files: tuple[str, ...]
     unreadable: tuple[UnreadableRow, ...] = ()
+    in_order: bool = True  # whether the table has its rows in the order of the source
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,9 @@ def build_desired(
                 f"DELETE FROM {name} WHERE list_contains($lines::BIGINT[], row) AND key IS NULL",
                 {"lines": lines},
             )
-    return Desired(name, target, key_field, columns, source.files, unreadable)
+    # The joins with Jinja's answers may swap runs of rows, sometimes.
+    in_order = not mapping.lookups
+    return Desired(name, target, key_field, columns, source.files, unreadable, in_order)
 
 
 def _undeclared(name: str, kind: FieldType) -> TargetField:

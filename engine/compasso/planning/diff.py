@@ -11,6 +11,7 @@ from compasso.mapping.quoting import quote_name, quote_text
 from compasso.model import FieldType, Json
 from compasso.planning.desired import Column, Desired
 from compasso.planning.selection import Selection
+from compasso.state import key_hash
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -131,7 +132,7 @@ def diff(
         unchanged=selected.matched + valid - create - (update - retiring),
         kept=kept,
         held_back=held_back,
-        in_order=empty,
+        in_order=empty and desired.in_order,
     )
 
 
@@ -149,14 +150,22 @@ def _pair(
     if empty:
         return
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE pairs AS SELECT m.rowid AS r, s.rowid AS q "
-        f"FROM {desired.name} AS m FULL OUTER JOIN {selected.records} AS s ON s.key = m.key "
-        "WHERE m.rowid IS NULL OR (m.problems IS NULL AND (s.rowid IS NULL "
+        "CREATE OR REPLACE TEMP TABLE pairs AS SELECT m.r, s.rowid AS q FROM (SELECT rowid AS r, "
+        f"{key_hash('key', selected.lineage)} AS key_hash, problems, hash_high, hash_low FROM "
+        f"{desired.name}) AS m FULL OUTER JOIN {selected.records} AS s USING (key_hash) "
+        "WHERE m.r IS NULL OR (m.problems IS NULL AND (s.rowid IS NULL "
         "OR s.hash_high IS DISTINCT FROM m.hash_high OR s.hash_low IS DISTINCT FROM m.hash_low "
         "OR m.hash_high IS NULL))"
     )
+    # All fields at once: each call for one of them would read the whole JSON text again.
+    paths = ", ".join(quote_text(f"$.{quote_name(c.field.name)}") for c in desired.columns)
+    values = (
+        f"json_extract(fields, [{paths}]) AS jsons, json_extract_string(fields, [{paths}]) AS texts"
+        if paths
+        else "[]::JSON[] AS jsons, []::VARCHAR[] AS texts"
+    )
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE known AS SELECT rowid AS q, key, fields FROM "
+        f"CREATE OR REPLACE TEMP TABLE known AS SELECT rowid AS q, key, fields, {values} FROM "
         f"{selected.records} WHERE rowid IN (SELECT q FROM pairs WHERE q IS NOT NULL)"
     )
 
@@ -174,18 +183,17 @@ def _unknown_rows(connection: DuckDBPyConnection, desired: Desired) -> bool:
     )
 
 
-def _cached(column: Column) -> str:
-    """The cached value of a field, in the field's SQL type."""
-    path = quote_text(f"$.{quote_name(column.field.name)}")
+def _cached(column: Column, number: int) -> str:
+    """The cached value of the field with this number (from 1), in the field's SQL type."""
     kind = column.field.type
     if kind is FieldType.LIST:
-        return f"CAST(json_extract(s.fields, {path}) AS VARCHAR[])"
-    text = f"json_extract_string(s.fields, {path})"
+        return f"CAST(s.jsons[{number}] AS VARCHAR[])"
+    text = f"s.texts[{number}]"
     return {
         FieldType.INTEGER: f"CAST({text} AS BIGINT)",
         FieldType.DECIMAL: f"CAST({text} AS DOUBLE)",
         FieldType.BOOLEAN: f"CAST({text} AS BOOLEAN)",
-        FieldType.JSON: f"json_extract(s.fields, {path})::VARCHAR",
+        FieldType.JSON: f"s.jsons[{number}]::VARCHAR",
     }.get(kind, text)
 
 
@@ -230,7 +238,9 @@ def _creates(desired: Desired, typed: Sequence[str], empty: bool) -> str:
 
 def _updates(desired: Desired, typed: Sequence[str], nulls: Nulls) -> str:
     """The SELECT of records that differ from the state, field by field."""
-    entries = ", ".join(_entry(column, typed, nulls) for column in desired.columns)
+    entries = ", ".join(
+        _entry(column, number, typed, nulls) for number, column in enumerate(desired.columns, 1)
+    )
     joined = "'{{' || array_to_string(list_transform(diffs, lambda d: d.n || d.{0}), ',') || '}}'"
     return (
         "SELECT 'update' AS operation, key, row, file, "
@@ -247,19 +257,18 @@ def _updates(desired: Desired, typed: Sequence[str], nulls: Nulls) -> str:
     )
 
 
-def _entry(column: Column, typed: Sequence[str], nulls: Nulls) -> str:
+def _entry(column: Column, number: int, typed: Sequence[str], nulls: Nulls) -> str:
     """What one field adds to a change: a struct, or NULL when the field stays as it is."""
     name = quote_text(f"{json.dumps(column.field.name, ensure_ascii=False)}:")
-    path = quote_text(f"$.{quote_name(column.field.name)}")
     new = f"json(m.{column.sql})" if column.field.type is FieldType.JSON else f"m.{column.sql}"
     after = new if column.field.type is FieldType.JSON else f"to_json({new})::VARCHAR"
-    differs = f"{new} IS DISTINCT FROM {_cached(column)}"
+    differs = f"{new} IS DISTINCT FROM {_cached(column, number)}"
     if nulls == "omit":
         differs = f"{new} IS NOT NULL AND {differs}"
     bit = 1 << typed.index(column.field.name) if column.field.name in typed else 0
     return (
         f"CASE WHEN {differs} THEN {{'n': {name}, 'a': coalesce({after}, 'null'), "
-        f"'b': coalesce(json_extract(s.fields, {path})::VARCHAR, 'null'), "
+        f"'b': coalesce(s.jsons[{number}]::VARCHAR, 'null'), "
         f"'bit': {bit}::UBIGINT, 'by_call': {_only_by_call(column)}, "
         f"'size': {_size(column)}}} END"
     )

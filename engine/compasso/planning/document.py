@@ -66,8 +66,8 @@ def collect_rejects(connection: DuckDBPyConnection, sync: str, desired: Desired)
     ) if desired.unreadable else None
     connection.execute(
         f"INSERT INTO rejects SELECT $sync, {names}[file + 1], row, p.field, p.rule, p.value FROM "
-        f"(SELECT file, row, unnest(problems) AS p FROM {desired.name} WHERE problems IS NOT NULL)"
-        " ORDER BY file, row",
+        "(SELECT file, row, unnest(problems) AS p, unnest(range(len(problems))) AS nth "
+        f"FROM {desired.name} WHERE problems IS NOT NULL) ORDER BY file, row, nth",
         {"sync": sync},
     )
 

@@ -56,11 +56,12 @@ CONTACT_FIELDS = "contact-fields"  # the name of the sync that the kind contact-
 @dataclass(frozen=True)
 class PlanOptions:
     """How to plan. `memory` is DuckDB's limit ("2GB"; default: a quarter of the machine, at most
-    1 GB); `override_guards` names syncs."""
+    1 GB), `threads` how many it uses (default: all); `override_guards` names syncs."""
 
     reveal: bool = False
     samples: int = 3
     memory: str | None = None
+    threads: int | None = None
     override_guards: Collection[str] = ()
     only: Collection[str] | None = None  # the syncs to plan; None: all
     account: Account = NOT_LOOKED_AT
@@ -79,7 +80,7 @@ def make_plan(
     options = options or PlanOptions()
     folder = Path(tempfile.mkdtemp(prefix="compasso-planning-"))
     try:
-        with _engine(folder, options.memory) as connection:
+        with _engine(folder, options.memory, options.threads) as connection:
             builder = _Builder(connection, project, state, options, folder)
             manifest = builder.build()
             place = out or folder / "plan.zip"
@@ -93,13 +94,15 @@ def make_plan(
 
 
 @contextmanager
-def _engine(folder: Path, memory: str | None) -> Iterator[DuckDBPyConnection]:
+def _engine(folder: Path, memory: str | None, threads: int | None) -> Iterator[DuckDBPyConnection]:
     import duckdb
 
     connection = duckdb.connect()
     try:
         connection.execute(f"SET temp_directory = {quote_text(str(folder / 'spill'))}")
         connection.execute("SET enable_progress_bar = false")
+        if threads is not None:
+            connection.execute(f"SET threads = {threads}")
         try:
             connection.execute(f"SET memory_limit = {quote_text(memory or _default_memory())}")
         except duckdb.Error as error:
@@ -173,7 +176,7 @@ class _Builder:
         self._write_changes()
         self._write_batches()
         self._write_rejects()
-        self._copy("SELECT * FROM digests ORDER BY rowid", "digests.parquet")
+        self._copy("SELECT * FROM digests ORDER BY sync, key", "digests.parquet")
         return self._manifest()
 
     def _wanted(self, name: str) -> bool:

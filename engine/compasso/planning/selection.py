@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,7 @@ from compasso.model import CompassoError
 from compasso.sources import Source
 from compasso.sources.base import FILE, ROW
 from compasso.spec import Project, Sync
-from compasso.state import State
+from compasso.state import State, key_hash
 from compasso.targets import Target
 
 if TYPE_CHECKING:
@@ -46,8 +48,11 @@ class Selection:
     records: str
     existing: int
     total: int
+    lineage: str = ""  # of the state: what key hashes are salted with
     matched: int = 0
     partial: bool = False  # whether matched rows were left out
+    kept: str = "true"  # SQL of the rows that `when` keeps, over `source`
+    columns: str = "*"  # what the mapping reads of a row, as SQL over `source`
 
 
 def basis_of(sync: Sync, project: Project, target: Target, source: Source) -> str:
@@ -82,10 +87,21 @@ def select_rows(
     """Read the source and leave out the rows that the state knows. Makes the table `name`."""
     records = _attach(connection, state, sync.name)
     existing = _count(connection, f"SELECT count(*) FROM {records}")
-    digest = _digest(sync, source, mapping)
-    known = existing > 0 and state.digest_basis(sync.name) == basis
-    whole = Selection(name, digest, basis, records, existing, 0)
-    found = _partial(connection, whole, source, mapping) if known else None
+    whole = Selection(
+        name,
+        _digest(sync, source, mapping),
+        basis,
+        records,
+        existing,
+        0,
+        lineage=state.lineage,
+        kept=_kept(mapping),
+        columns=_read_columns(sync, source, mapping),
+    )
+    found = None
+    if existing and state.digest_basis(sync.name) == basis:
+        found = _in_one_pass(connection, whole, source) if source.numbered else None
+        found = found or _in_two_passes(connection, whole, source)
     return found or _whole(connection, whole, source)
 
 
@@ -101,7 +117,7 @@ def select_inline(connection: DuckDBPyConnection, state: State, name: str) -> Se
     """The cached records of a sync whose desired records stand in specs."""
     records = _attach(connection, state, name)
     existing = _count(connection, f"SELECT count(*) FROM {records}")
-    return Selection("", ("", ""), "", records, existing, 0)
+    return Selection("", ("", ""), "", records, existing, 0, lineage=state.lineage)
 
 
 def widen(
@@ -114,15 +130,17 @@ def widen(
     """
     if not found.partial:
         return None
+    hashed = key_hash("key", found.lineage)
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE clashes AS SELECT s.* FROM cached.records AS s SEMI JOIN "
-        f"(SELECT key FROM {keys} ANTI JOIN {found.records} USING (key)) USING (key)"
+        f"(SELECT DISTINCT key_hash FROM (SELECT {hashed} AS key_hash FROM {keys}) "
+        f"ANTI JOIN {found.records} USING (key_hash)) USING (key_hash)"
     )
     before = _count(connection, f"SELECT count(*) FROM {found.rows}")
     if not _count(connection, "SELECT count(*) FROM clashes"):
         return None
     connection.execute(f"INSERT INTO {found.records} SELECT * FROM clashes")
-    wanted = "(SELECT source_high AS high, source_low AS low FROM clashes)"
+    wanted = "(SELECT source_high AS __high, source_low AS __low FROM clashes)"
     _take(connection, found, source, wanted, f"INSERT INTO {found.rows}")
     added = _count(connection, f"SELECT count(*) FROM {found.rows}") - before
     return replace(found, matched=found.matched - added)
@@ -133,8 +151,9 @@ def _attach(connection: DuckDBPyConnection, state: State, sync: str) -> str:
 
     file = state.records_file(sync)
     connection.execute(
-        f"CREATE TEMP TABLE IF NOT EXISTS {NO_RECORDS} (key VARCHAR, hash_high UBIGINT, "
-        "hash_low UBIGINT, fields VARCHAR, source_high UBIGINT, source_low UBIGINT)"
+        f"CREATE TEMP TABLE IF NOT EXISTS {NO_RECORDS} (key VARCHAR, key_hash UHUGEINT, "
+        "hash_high UBIGINT, hash_low UBIGINT, fields VARCHAR, source_high UBIGINT, "
+        "source_low UBIGINT)"
     )
     if file is None:
         return NO_RECORDS
@@ -155,9 +174,7 @@ def detach(connection: DuckDBPyConnection) -> None:
 
 def _digest(sync: Sync, source: Source, mapping: CompiledMapping) -> tuple[str, str]:
     """Two hashes of the columns that matter, in opposite orders so as not to fail together."""
-    used = {column for field in mapping.fields for column in field.columns}
-    if sync.order_by:
-        used.add(sync.order_by.removesuffix(" desc").removesuffix(" asc"))
+    used = _mapped_columns(sync, mapping)
     if not _filters_in_sql(mapping):
         used = set(source.columns)
     columns = [f"source.{quote_name(c)}" for c in source.columns if c in used] or ["0"]
@@ -167,16 +184,45 @@ def _digest(sync: Sync, source: Source, mapping: CompiledMapping) -> tuple[str, 
     )
 
 
+def _mapped_columns(sync: Sync, mapping: CompiledMapping) -> set[str]:
+    used = {column for field in mapping.fields for column in field.columns}
+    if sync.order_by:
+        used.add(sync.order_by.removesuffix(" desc").removesuffix(" asc"))
+    return used
+
+
+def _read_columns(sync: Sync, source: Source, mapping: CompiledMapping) -> str:
+    """The columns that the mapping and `when` read. The others are not even decoded."""
+    asked = (mapping.when_sql or "") + (mapping.when_error_sql or "")
+    used = _mapped_columns(sync, mapping) | {n for lk in mapping.lookups for n in lk.inputs}
+    used |= {c for c in source.columns if f"source.{quote_name(c)}" in asked}
+    named = [f"source.{quote_name(c)}" for c in source.columns if c in used]
+    return ", ".join([f"source.{FILE}", *([f"source.{ROW}"] if source.numbered else []), *named])
+
+
 def _filters_in_sql(mapping: CompiledMapping) -> bool:
     """Whether `when` can be asked before Jinja's answers are there."""
     texts = (mapping.when_sql or "") + (mapping.when_error_sql or "")
     return not any(lookup.table in texts for lookup in mapping.lookups)
 
 
+def _kept(mapping: CompiledMapping) -> str:
+    """The SQL of the rows that `when` keeps; a row whose `when` fails must be looked at too."""
+    if mapping.when_sql is None or not _filters_in_sql(mapping):
+        return "true"
+    kept = f"coalesce({mapping.when_sql}, false)"
+    if mapping.when_error_sql is not None:
+        kept += f" OR {mapping.when_error_sql} IS NOT NULL"
+    return kept
+
+
 def _whole(connection: DuckDBPyConnection, found: Selection, source: Source) -> Selection:
     """All rows. They are read once, so that all that follows sees the same ones."""
     draft = f"{found.rows}_read"
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE {draft} AS {source.relation}")
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {draft} AS SELECT {found.columns} "
+        f"FROM ({source.relation}) AS source"
+    )
     total = _count(connection, f"SELECT count(*) FROM {draft}")
     # A view: the row's number is its place in the table, and costs nothing.
     number = "" if source.numbered else f", {_place(connection, draft, source)} AS {ROW}"
@@ -197,59 +243,104 @@ def _place(connection: DuckDBPyConnection, table: str, source: Source) -> str:
     return f"source.rowid + 1 - CASE source.{FILE} {cases} ELSE 0 END" if cases else "0"
 
 
-def _partial(
-    connection: DuckDBPyConnection, found: Selection, source: Source, mapping: CompiledMapping
+def _in_one_pass(
+    connection: DuckDBPyConnection, found: Selection, source: Source
+) -> Selection | None:
+    """Only rows that the state does not know, of a source that numbers its rows itself.
+
+    The rows flow past the state's digests, and only those that are not among them are kept.
+    None when they are too many, or when lines are doubled: then it takes another way.
+    """
+    high, low = found.digest
+    read = f"FROM ({source.relation}) AS source"
+    rows = f"SELECT {found.columns}, {high} AS __high, {low} AS __low {read} WHERE {found.kept}"
+    with _joined_as_written(connection):  # the smaller side in bytes: the digests
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE odd AS SELECT d.* EXCLUDE (__high, __low), s.__q "
+            f"FROM ({rows}) AS d FULL OUTER JOIN (SELECT rowid AS __q, source_high, source_low "
+            f"FROM {found.records}) AS s ON d.__high = s.source_high AND d.__low = s.source_low "
+            f"WHERE d.{ROW} IS NULL OR s.__q IS NULL"
+        )
+    total = asked = _count(connection, f"SELECT count(*) {read}")
+    if found.kept != "true":
+        asked = _count(connection, f"SELECT count(*) {read} WHERE {found.kept}")
+    fresh, gone = _pair(connection, f"SELECT count({ROW}), count(__q) FROM odd")
+    matched = asked - fresh
+    doubled = matched - (found.existing - gone)
+    if doubled or fresh > _MOST * asked:
+        connection.execute("DROP TABLE odd")
+        return None
+    made = _with_records(connection, found, "SELECT __q FROM odd WHERE __q IS NOT NULL")
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {found.rows} AS SELECT * EXCLUDE (__q) FROM odd "
+        f"WHERE {ROW} IS NOT NULL ORDER BY {FILE}, {ROW}"
+    )
+    connection.execute("DROP TABLE odd")
+    return replace(made, total=total, matched=matched)
+
+
+def _with_records(connection: DuckDBPyConnection, found: Selection, numbers: str) -> Selection:
+    """Narrow the cached records down to those with these row numbers."""
+    records = f"{found.rows}_records"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {records} AS SELECT * FROM {found.records} "
+        f"WHERE rowid IN ({numbers})"
+    )
+    return replace(found, records=records, partial=True)
+
+
+@contextmanager
+def _joined_as_written(connection: DuckDBPyConnection) -> Iterator[None]:
+    """Joins build their table from the right side, whatever the engine guesses of its size."""
+    connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
+    try:
+        yield
+    finally:
+        connection.execute("RESET disabled_optimizers")
+
+
+def _in_two_passes(
+    connection: DuckDBPyConnection, found: Selection, source: Source
 ) -> Selection | None:
     """Only rows that the state does not know; None when those are too many."""
     high, low = found.digest
-    kept = "true"
-    if mapping.when_sql is not None and _filters_in_sql(mapping):
-        kept = f"coalesce({mapping.when_sql}, false)"
-        if mapping.when_error_sql is not None:
-            kept += f" OR {mapping.when_error_sql} IS NOT NULL"
-    place = [ROW] if source.numbered else []
-    place += [FILE] if len(source.files) > 1 else []
+    file = f"{FILE}, " if len(source.files) > 1 else ""
     digests = f"{found.rows}_digests"
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {digests} AS SELECT "
-        f"{''.join(p + ', ' for p in place)}CASE WHEN {kept} THEN {high} END AS high, "
-        f"CASE WHEN {kept} THEN {low} END AS low FROM ({source.relation}) AS source"
+        f"{file}CASE WHEN {found.kept} THEN {high} END AS __high, "
+        f"CASE WHEN {found.kept} THEN {low} END AS __low FROM ({source.relation}) AS source"
     )
     # A digest that is NULL (a row that `when` leaves out) never matches, and is not asked for.
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE odd AS SELECT d.rowid AS r, s.rowid AS q "
         f"FROM {digests} AS d FULL OUTER JOIN {found.records} AS s "
-        "ON d.high = s.source_high AND d.low = s.source_low "
-        "WHERE (d.rowid IS NULL OR s.rowid IS NULL) AND (d.rowid IS NULL OR d.high IS NOT NULL)"
+        "ON d.__high = s.source_high AND d.__low = s.source_low "
+        "WHERE (d.rowid IS NULL OR s.rowid IS NULL) AND (d.rowid IS NULL OR d.__high IS NOT NULL)"
     )
-    asked, total = _pair(connection, f"SELECT count(high), count(*) FROM {digests}")
+    asked, total = _pair(connection, f"SELECT count(__high), count(*) FROM {digests}")
     fresh, gone = _pair(connection, "SELECT count(r), count(q) FROM odd")
     matched = asked - fresh
     if fresh > _MOST * asked:
         connection.execute(f"DROP TABLE {digests}")
         return None
     doubled = matched - (found.existing - gone)
-    wanted = f"SELECT high, low FROM {digests} AS d SEMI JOIN odd ON odd.r = d.rowid"
+    wanted = f"SELECT __high, __low FROM {digests} AS d SEMI JOIN odd ON odd.r = d.rowid"
     if doubled:  # equal lines: they are looked at again, to be named or to give way
         wanted += (
-            f" UNION ALL SELECT high, low FROM {digests} WHERE high IS NOT NULL "
-            "GROUP BY high, low HAVING count(*) > 1"
+            f" UNION ALL SELECT __high, __low FROM {digests} WHERE __high IS NOT NULL "
+            "GROUP BY ALL HAVING count(*) > 1"
         )
     connection.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS SELECT DISTINCT * FROM ({wanted})")
-    records = f"{found.rows}_records"
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {records} AS SELECT * FROM {found.records} "
-        "WHERE rowid IN (SELECT q FROM odd WHERE q IS NOT NULL)"
-    )
+    made = _with_records(connection, found, "SELECT q FROM odd WHERE q IS NOT NULL")
     if doubled:
         connection.execute(
-            f"INSERT INTO {records} SELECT s.* FROM cached.records AS s SEMI JOIN wanted "
-            "ON s.source_high = wanted.high AND s.source_low = wanted.low"
+            f"INSERT INTO {made.records} SELECT s.* FROM cached.records AS s SEMI JOIN wanted "
+            "ON s.source_high = wanted.__high AND s.source_low = wanted.__low"
         )
-    made = replace(found, records=records, total=total, partial=True)
     _take(connection, made, source, "wanted", f"CREATE OR REPLACE TEMP TABLE {found.rows} AS")
     left = _count(connection, f"SELECT count(*) FROM {found.rows}")
-    return replace(made, matched=asked - left)
+    return replace(made, total=total, matched=asked - left)
 
 
 def _take(
@@ -257,31 +348,31 @@ def _take(
 ) -> None:
     """Put the rows with the digests in `wanted` into the table of selected rows."""
     high, low = found.digest
-    digests = f"{found.rows}_digests"
+    rows = (
+        f"SELECT {found.columns}, {high} AS __high, {low} AS __low "
+        f"FROM ({source.relation}) AS source WHERE {found.kept}"
+    )
     if source.numbered:
-        file = f", {FILE}" if len(source.files) > 1 else ""
         connection.execute(
-            f"{into} SELECT source.* FROM ({source.relation}) AS source SEMI JOIN "
-            f"(SELECT {ROW}{file} FROM {digests} SEMI JOIN {wanted} USING (high, low)) "
-            f"USING ({ROW}{file})"
+            f"{into} SELECT * EXCLUDE (__high, __low) FROM ({rows}) SEMI JOIN {wanted} "
+            f"USING (__high, __low) ORDER BY {FILE}, {ROW}"
         )
         return
     # Equal rows have equal digests, so which of them has which number does not matter.
-    nth = "row_number() OVER (PARTITION BY high, low) AS nth"
-    ordered = "row_number() OVER (PARTITION BY high, low ORDER BY rowid) AS nth"
+    digests = f"{found.rows}_digests"
+    nth = "row_number() OVER (PARTITION BY __high, __low) AS __nth"
+    ordered = "row_number() OVER (PARTITION BY __high, __low ORDER BY rowid) AS __nth"
     place = _place(connection, digests, source)
-    own = f", {FILE} AS own" if len(source.files) > 1 else ""
-    match = "a.high = b.high AND a.low = b.low AND a.nth = b.nth"
-    exclude = "high, low, nth"
-    relation = f"SELECT *, {high} AS high, {low} AS low FROM ({source.relation}) AS source"
-    columns = f"a.* EXCLUDE ({exclude})"
-    if own:
-        columns = f"a.* EXCLUDE ({exclude}, {FILE}), b.own AS {FILE}"
+    several = len(source.files) > 1
+    own = f", {FILE} AS __own" if several else ""
+    columns = f"a.* EXCLUDE (__high, __low, __nth{', ' + FILE if several else ''})"
+    columns += f", b.__own AS {FILE}" if several else ""
     connection.execute(
         f"{into} SELECT {columns}, b.{ROW} FROM "
-        f"(SELECT *, {nth} FROM ({relation}) SEMI JOIN {wanted} USING (high, low)) AS a JOIN "
-        f"(SELECT high, low, {place} AS {ROW}{own}, {ordered} FROM {digests} AS source "
-        f"SEMI JOIN {wanted} USING (high, low)) AS b ON {match} ORDER BY b.{ROW}"
+        f"(SELECT *, {nth} FROM ({rows}) SEMI JOIN {wanted} USING (__high, __low)) AS a JOIN "
+        f"(SELECT __high, __low, {place} AS {ROW}{own}, {ordered} FROM {digests} AS source "
+        f"SEMI JOIN {wanted} USING (__high, __low)) AS b USING (__high, __low, __nth) "
+        f"ORDER BY {FILE}, {ROW}"
     )
 
 

@@ -11,13 +11,16 @@ from pathlib import Path
 
 from compasso.model import CompassoError
 from compasso.state.base import Commit, Failure, Record, State
+from compasso.state.hashing import key_hash
 
-__all__ = ["Commit", "Failure", "Record", "State", "open_state"]
+__all__ = ["Commit", "Failure", "Record", "State", "key_hash", "open_state"]
 
 
 def open_state(root: Path, environment: str | None, backend: str = "local") -> State:
     """The state of a project in one environment. Raises CompassoError for an unknown backend."""
-    known = sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "base")
+    known = sorted(
+        m.name for m in pkgutil.iter_modules(__path__) if m.name not in {"base", "hashing"}
+    )
     if backend not in known:
         raise CompassoError.say(
             f"this version cannot keep its state in {backend!r}", f"it can in: {', '.join(known)}"
