@@ -193,6 +193,8 @@ def _mapped_columns(sync: Sync, mapping: CompiledMapping) -> set[str]:
 
 def _read_columns(sync: Sync, source: Source, mapping: CompiledMapping) -> str:
     """The columns that the mapping and `when` read. The others are not even decoded."""
+    if sync.lines is not None:  # the table of records with their lines has columns of its own
+        return "source.*"
     asked = (mapping.when_sql or "") + (mapping.when_error_sql or "")
     used = _mapped_columns(sync, mapping) | {n for lk in mapping.lookups for n in lk.inputs}
     used |= {c for c in source.columns if f"source.{quote_name(c)}" in asked}
