@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from compasso.sandbox.coupons import assign
-from compasso.sandbox.files import opens
-from compasso.sandbox.gateway import advance
+from compasso.sandbox.gateway import advance, get_file
 from compasso.sandbox.openapi import openapi
-from compasso.sandbox.page import PAGE
 from compasso.sandbox.purchases import dumped
 from compasso.sandbox.sandbox import Sandbox
 from compasso.sandbox.seed import SeedError, seed
@@ -21,7 +21,7 @@ from compasso.sandbox.store import shown
 
 DUMPS = ("contacts", "products", "purchases", "coupons", "events")
 _SHOWN = (*DUMPS, "fields", "coupon_sets", "workflows", "event_types", "imports", "exports")
-_SIGNED = ("file", "expires", "nonce", "signature")
+_PAGE = Path(__file__).parent / "page.html"
 Control = Callable[[Sandbox, Request], Awaitable[Response]]
 
 
@@ -53,20 +53,30 @@ async def _faults(sandbox: Sandbox, request: Request) -> Response:
 
 async def _status(sandbox: Sandbox, _request: Request) -> Response:
     advance(sandbox)
-    counts = {kind: len(sandbox.account.records[kind]) for kind in _SHOWN}
-    recent = list(sandbox.seen)[-20:]
-    return JSONResponse({"counts": counts, "budget": sandbox.rate.gauge(), "requests": recent})
+    return JSONResponse(
+        {
+            "counts": {kind: len(sandbox.account.records[kind]) for kind in _SHOWN},
+            "budget": sandbox.rate.gauge(),
+            "jobs": [*_jobs(sandbox, "imports", "type"), *_jobs(sandbox, "exports", "exportType")],
+            "faults": sandbox.faults.describe(),
+            "requests": list(sandbox.seen)[-20:],
+        }
+    )
 
 
-async def _file(sandbox: Sandbox, request: Request) -> Response:
-    """A file of an export or an error report: no key is needed, the address is signed."""
-    name, *signed = (request.query_params.get(n, "") for n in _SIGNED)
-    expired = sandbox.faults.take("GET", request.url.path, file=True) is not None
-    content = sandbox.account.files.get(name)
-    if expired or content is None or not opens(sandbox.account, sandbox.now(), name, *signed):
-        return PlainTextResponse("The address has expired.", 403)
-    kind = "application/zip" if request.url.path.endswith(".zip") else "text/csv"
-    return Response(content, media_type=kind)
+def _jobs(sandbox: Sandbox, kind: str, type_field: str) -> list[dict[str, Any]]:
+    """The imports or exports that have not ended, and how far they are."""
+    return [
+        {
+            "kind": kind.removesuffix("s"),
+            "type": job[type_field],
+            "status": job["status"],
+            "total": job["total"],
+            "done": job.get("progress", job.get("success", 0) + job.get("errors", 0)),
+        }
+        for job in sandbox.account.list(kind)
+        if job["status"] in {"queued", "inProgress"}
+    ]
 
 
 async def _seed(sandbox: Sandbox, request: Request) -> Response:
@@ -86,7 +96,7 @@ async def _assign(sandbox: Sandbox, request: Request) -> Response:
 
 
 async def _page(_sandbox: Sandbox, _request: Request) -> Response:
-    return HTMLResponse(PAGE)
+    return HTMLResponse(_PAGE.read_text("utf-8"))
 
 
 def control_routes(sandbox: Sandbox) -> list[Route]:
@@ -105,7 +115,7 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
         route("/_sandbox/openapi.json", _openapi),
         route("/_sandbox/faults", _faults, "GET", "POST"),
         route("/_sandbox/status", _status),
-        route("/_sandbox/files/{name:path}", _file),
+        route("/_sandbox/files/{name:path}", get_file),
         route("/_sandbox/seed", _seed, "POST"),
         route("/_sandbox/assign-coupons", _assign, "POST"),
     ]

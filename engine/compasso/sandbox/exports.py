@@ -182,12 +182,13 @@ class Exports:
         while self._open:
             record = self.account.records["exports"][self._open[0]]
             start = max(record["__created"], self._free_at)
+            if start > now:  # the clock was set back: it begins now
+                start = self._free_at = now
+                record = {**record, "__created": now}
             seconds = max(
                 self.settings.export_min_seconds,
                 record["total"] / self.settings.export_rows_per_second,
             )
-            if now < start:
-                break
             done = min(1.0, (now - start) / seconds) if seconds > 0 else 1.0
             changed = {
                 **record,
@@ -196,7 +197,7 @@ class Exports:
             }
             if done >= 1.0 and not record.get("__stuck"):
                 changed |= self._finish(record, start + seconds)
-            if changed != record:
+            if changed != self.account.records["exports"][record["id"]]:
                 self.account.put("exports", [changed])
             if changed["status"] not in _DONE:
                 break

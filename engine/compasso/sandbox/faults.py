@@ -13,6 +13,10 @@
 - import_stuck, import_failed: the next import never ends, or ends with status error
 - export_stuck, export_failed: the same for the next export
 - expired_file: the address of an export's or a report's file is dead, whatever its age
+- clock_jump: the account's clock jumps by `seconds`, back where they are negative
+
+Rules whose path begins with /_sandbox/files/ concern the downloads of files: status, slow,
+timeout_before, timeout_after, reset and truncate are played there too.
 """
 
 from __future__ import annotations
@@ -20,10 +24,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+FILES = "/_sandbox/files/"
 KINDS = (
     "status", "timeout_before", "timeout_after", "reset", "slow", "truncate", "rate_limit_storm",
     "other_clients", "import_stuck", "import_failed", "export_stuck", "export_failed",
-    "expired_file",
+    "expired_file", "clock_jump",
 )  # fmt: skip
 
 
@@ -66,7 +71,8 @@ class Faults:
     def take(self, method: str, path: str, *, file: bool = False) -> Fault | None:
         """The first rule that concerns a request, of the API or for a file; it is used by one."""
         for rule in self.rules:
-            if (rule.kind == "expired_file") == file and rule.concerns(method, path):
+            for_files = rule.kind == "expired_file" or rule.path.startswith(FILES)
+            if for_files == file and rule.concerns(method, path):
                 rule.times -= 1
                 return rule
         return None

@@ -141,18 +141,19 @@ class Imports:
         while self._open:
             record = self.account.records["imports"][self._open[0]]
             start = max(record["_created"], self._free_at)
+            if start > now:  # the clock was set back: it begins now
+                start = self._free_at = now
+                record = {**record, "_created": now}
             seconds = max(
                 self.settings.import_min_seconds,
                 record["total"] / self.settings.import_rows_per_second,
             )
-            if now < start:
-                break
             changed = dict(record)
             if record["status"] == "queued":
                 changed |= {"status": "inProgress", "startedAt": iso(start)}
             if now >= start + seconds and not record.get("_stuck"):
                 changed |= self._finish(record, start + seconds)
-            if changed != record:
+            if changed != self.account.records["imports"][record["id"]]:
                 self.account.put("imports", [changed])
             if changed["status"] not in _DONE:
                 break

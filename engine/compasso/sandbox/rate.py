@@ -27,17 +27,21 @@ class RateLimit:
         """Count a request: whether it is let through, and the headers of its answer."""
         now = self.clock()
         if self.behaviour.sliding_window:
-            while self.recent and self.recent[0] <= now - WINDOW:
-                self.recent.popleft()
+            self._forget(now)
             self.recent.extend([now] * count)
             self.used = len(self.recent)
             end = self.recent[0] + WINDOW
         else:
-            if now >= self.started + WINDOW:
+            # A window of the future is from before the clock was set back.
+            if not self.started <= now < self.started + WINDOW:
                 self.started, self.used = now, 0
             self.used += count
             end = self.started + WINDOW
         allowed = self.used <= self.limit
+        if not allowed and not self.behaviour.count_refused:
+            self.used = self.limit
+            while len(self.recent) > self.limit:
+                self.recent.pop()
         return allowed, self._headers(now, end, allowed)
 
     def _headers(self, now: float, end: float, allowed: bool) -> dict[str, str]:
@@ -57,9 +61,18 @@ class RateLimit:
             headers["Retry-After"] = str(left)
         return headers
 
-    def gauge(self) -> dict[str, float]:
+    def _forget(self, now: float) -> None:
+        while self.recent and not now - WINDOW < self.recent[0] <= now:
+            self.recent.popleft()
+
+    def gauge(self) -> dict[str, int]:
         """How much of the current window is used, without counting anything."""
         now = self.clock()
-        fresh = now < self.started + WINDOW
-        used = len(self.recent) if self.behaviour.sliding_window else self.used if fresh else 0
-        return {"limit": self.limit, "used": used}
+        if self.behaviour.sliding_window:
+            self._forget(now)
+            end = self.recent[0] + WINDOW if self.recent else now
+            used = len(self.recent)
+        else:
+            fresh = self.started <= now < self.started + WINDOW
+            end, used = (self.started + WINDOW, self.used) if fresh else (now, 0)
+        return {"limit": self.limit, "used": used, "seconds_left": math.ceil(end - now)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 from compasso.sandbox.exports import Exports
@@ -20,6 +21,9 @@ class Sandbox:
     """The account, its rate limit, the faults that wait and the requests it has seen."""
 
     def __init__(self, settings: SandboxSettings) -> None:
+        self.skew = 0.0  # by how many seconds a fault set the account's clock forward or back
+        clock = settings.clock
+        settings = replace(settings, clock=lambda: clock() + self.skew)
         self.settings = settings
         self.account = Account(settings.data)
         self.records = Records(self.account, settings)
