@@ -1,6 +1,7 @@
 """What tests share: running the command line in this process, and a small project on the disk."""
 
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,3 +62,32 @@ def project(tmp_path):
         return folder
 
     return write
+
+
+def pytest_addoption(parser):
+    parser.addoption("--seed", type=int, help="play this seed of the simulation alone")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What the simulation went through, over all workers."""
+    total: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", "") == "call":
+                for name, stats in report.user_properties:
+                    if name == "simulation":
+                        total += Counter(stats)
+    if not total:
+        return
+    terminalreporter.section("simulation")
+    terminalreporter.line(
+        f"{total['runs']:,} runs, {total['seconds'] / 86400:,.1f} simulated days, "
+        f"{total['lives']:,} applies, {total['requests']:,} requests, {total['kills']:,} kills, "
+        f"{total['clock jumps']:,} clock jumps, {total['signals']:,} signals, "
+        f"{total['two at once']:,} times two applies at once, {total['new plans']:,} new plans, "
+        f"{total['second plans']:,} second plans found empty"
+    )
+    for what in ("fault", "killed"):
+        counts = sorted((n, c) for n, c in total.items() if n.startswith(f"{what} "))
+        names = ", ".join(f"{n.removeprefix(what).strip()} {c:,}" for n, c in counts)
+        terminalreporter.line(f"{what}: {names}")

@@ -52,11 +52,10 @@ class Operation(StrEnum):
 
 
 class Route(StrEnum):
-    """How a change is carried out: one request a record, one file for many, or by an export."""
+    """How a change reaches Connectif: one request a record, or one file for many."""
 
     CALL = "call"
     IMPORT = "import"
-    EXPORT = "export"
 
 
 class Priority(StrEnum):

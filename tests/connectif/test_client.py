@@ -117,6 +117,8 @@ def test_a_full_window_is_waited_out_without_a_second_refusal(behaviour):
         def now(self):
             return clock()
 
+        monotonic = now
+
         async def sleep(self, seconds):
             await asyncio.sleep(seconds / 60)
 

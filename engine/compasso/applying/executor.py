@@ -15,7 +15,6 @@ from compasso.applying.runners import Stop, Tally, Work, make_runners
 from compasso.connectif import Client, LimitReached
 from compasso.model import CompassoError
 from compasso.planning import Plan
-from compasso.spec import Project
 from compasso.state import State
 from compasso.targets import load_target
 
@@ -30,11 +29,8 @@ async def apply_plan(
     progress: Callable[[Progress], None] = lambda _: None,
     stop: asyncio.Event | None = None,
     open_journal: Callable[[Path], Journal] = Journal,
-    project: Project | None = None,
 ) -> ApplyResult:
     """Apply what is left of a plan. The caller holds the lock of its syncs.
-
-    Exports need the `project`: its folder, and the addresses of its databases.
 
     Raises CompassoError for what stops everything: a stale plan, a refused key, no network.
     What was done until then is in the state.
@@ -43,8 +39,6 @@ async def apply_plan(
     journal = open_journal(state.directory)
     try:
         run = _Run(plan, state, client, journal, limits or Limits(), progress, stop, command)
-        if project is not None:
-            run.work.root, run.work.connections = project.root, project.connections
         return await run.run()
     finally:
         journal.close()
@@ -73,7 +67,7 @@ class _Run:
         self.stop = stop or asyncio.Event()
         self.command = command
         self.run_id = datetime.now(UTC).strftime("%Y%m%dT%H%M%S-") + uuid.uuid4().hex[:6]
-        self.started = client.clock.now()
+        self.started = client.clock.monotonic()
         self.first_request = client.sent
         most = self.limits.max_requests
         client.most = None if most is None else client.sent + most
@@ -141,7 +135,7 @@ class _Run:
         if self.stop.is_set():
             raise Stop("stopped by a signal")
         deadline = self.limits.deadline_seconds
-        if deadline is not None and self.client.clock.now() - self.started >= deadline:
+        if deadline is not None and self.client.clock.monotonic() - self.started >= deadline:
             raise Stop("reached --deadline")
 
     def _show(self, sync: str, waiting_for: str) -> None:
@@ -156,7 +150,7 @@ class _Run:
                 expected_requests=sum(b.requests for b in self.plan.batches),
                 budget_used=view.used,
                 budget_limit=view.limit,
-                seconds=self.client.clock.now() - self.started,
+                seconds=self.client.clock.monotonic() - self.started,
                 waiting_for=waiting_for,
             )
         )
@@ -174,7 +168,7 @@ class _Run:
             failed=sum(s.failed for s in syncs),
             skipped=sum(s.skipped for s in syncs),
             requests=self.client.sent - self.first_request,
-            seconds=self.client.clock.now() - self.started,
+            seconds=self.client.clock.monotonic() - self.started,
             stopped=reason is not None,
             reason=reason,
             failures=tuple(self.tally.failures),

@@ -158,7 +158,6 @@ async def apply_with_client(
             limits=limits,
             progress=view,
             stop=stop,
-            project=project,
         )
 
 

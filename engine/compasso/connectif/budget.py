@@ -5,7 +5,8 @@ server counts a request somewhere between its sending and its answer, so at the 
 requests of one slot are at least 60 seconds apart, and no 60 seconds see more than the limit.
 Slots come free one by one, so all of the limit is used.
 
-The slots are in a ledger that all processes on one state share.
+The slots are in a ledger that all processes on one state share. It counts in the machine's
+monotonic seconds, so that a clock that is set forward or back opens no slot too early.
 """
 
 from __future__ import annotations
@@ -61,13 +62,18 @@ class SqliteLedger:
         db = self._database
         db.execute("BEGIN IMMEDIATE")
         try:
-            # Rows of the future are from before a clock was set back.
+            # Rows of the future are from before the machine was started again: as if of now.
             db.execute(
-                "DELETE FROM slots WHERE answered <= ? OR sent <= ? OR sent > ?",
-                (now - WINDOW - MARGIN, now - _LOST_AFTER, now + _LOST_AFTER),
+                "UPDATE slots SET sent = min(sent, ?1), answered = min(answered, ?1) "
+                "WHERE sent > ?1 OR answered > ?1",
+                (now,),
+            )
+            db.execute(
+                "DELETE FROM slots WHERE answered <= ? OR sent <= ?",
+                (now - WINDOW - MARGIN, now - _LOST_AFTER),
             )
             blocked = db.execute("SELECT max(until) FROM blocked").fetchone()[0] or 0
-            if now < blocked <= now + 10 * WINDOW:
+            if now < blocked <= now + 2 * WINDOW:
                 return None, blocked - now
             taken = db.execute("SELECT count(*) FROM slots").fetchone()[0]
             if taken < limit:
@@ -169,7 +175,7 @@ class Budget:
                 if ahead:
                     await self.clock.sleep(0.05)
                     continue
-                ticket, wait = self.ledger.take(self.clock.now(), self.allowed)
+                ticket, wait = self.ledger.take(self.clock.monotonic(), self.allowed)
                 if ticket is not None:
                     return ticket
                 # Not asleep for long: another process may let go, or a stop be asked for.
@@ -179,11 +185,11 @@ class Budget:
 
     def settle(self, ticket: int, headers: Mapping[str, str] | None, status: int | None) -> None:
         """The request was answered (headers, status) or lost (None)."""
-        now = self.clock.now()
+        now = self.clock.monotonic()
         self.ledger.settle(ticket, now)
         if headers is None:
             return
-        said = read_rate_headers(headers, now)
+        said = read_rate_headers(headers, self.clock.now())
         if said.limit is not None and said.limit - self.reserve < self.allowed:
             self.allowed = max(1, said.limit - self.reserve)
         if status == 429:
@@ -198,7 +204,7 @@ class Budget:
 
     def view(self) -> BudgetView:
         """The limit and what is used of it now."""
-        return BudgetView(self.allowed, self.ledger.used(self.clock.now()))
+        return BudgetView(self.allowed, self.ledger.used(self.clock.monotonic()))
 
 
 def backoff(attempt: int, random: float) -> float:

@@ -247,13 +247,13 @@ class Plan:
             )
         for sync, serial in known["serials"].items():
             now = state.serial(sync)
-            own = state.last_plan(sync) == self.plan_id and now == serial + 1
-            if now != serial and not own:
-                raise CompassoError.say(
-                    f"the plan is stale: {sync} was changed since it was made "
-                    f"(state serial {serial} then, {now} now)",
-                    again,
-                )
+            if now == serial or (now == serial + 1 and state.last_plan(sync) == self.plan_id):
+                continue
+            raise CompassoError.say(
+                f"the plan is stale: {sync} was changed since it was made "
+                f"(state serial {serial} then, {now} now)",
+                again,
+            )
 
     def keep_file(self) -> None:
         """Take the plan file along: it goes when the plan is closed."""

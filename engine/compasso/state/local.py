@@ -243,7 +243,9 @@ class LocalState:
             {"file": str(digests), "sync": sync},
         )
         basis = connection.execute("SELECT any_value(basis) FROM adopted").fetchone()
-        self._rebase(connection, basis[0] if basis else None)
+        if basis is None or basis[0] is None:  # no row of this sync
+            return
+        self._rebase(connection, basis[0])
         connection.execute(
             "UPDATE records SET source_high = a.source_high, source_low = a.source_low "
             "FROM adopted AS a WHERE a.key_hash = records.key_hash"
@@ -295,6 +297,8 @@ class LocalState:
         import duckdb
 
         path = self._path(sync)
+        if not path.exists():
+            _create(path)
         with ExitStack() as stack:
             try:
                 connection = stack.enter_context(open_file(path, read_only=read_only))
@@ -308,8 +312,6 @@ class LocalState:
                     f"the state file {path} cannot be opened: {str(error).splitlines()[0]}",
                     "restore it from a copy, or delete it to start anew",
                 ) from error
-            if not read_only:
-                connection.execute(_SCHEMA)
             yield connection
 
     def _query(self, sync: str, sql: str) -> list[tuple[Any, ...]]:
@@ -331,10 +333,11 @@ class LocalState:
 
     @staticmethod
     def _put(connection: DuckDBPyConnection, name: str, value: str) -> None:
-        connection.execute(
-            "INSERT INTO meta VALUES ($n, $v) ON CONFLICT (name) DO UPDATE SET value = $v",
-            {"n": name, "v": value},
-        )
+        # An upsert would say it in one statement, and take four times as long.
+        names = {"n": name, "v": value}
+        row = connection.execute("UPDATE meta SET value = $v WHERE name = $n", names).fetchone()
+        if row is None or row[0] == 0:
+            connection.execute("INSERT INTO meta VALUES ($n, $v)", names)
 
     def _serial_of(self, connection: DuckDBPyConnection) -> int:
         return int(self._get(connection, "serial") or 0)
@@ -374,6 +377,15 @@ class LocalState:
             + only,
             names,
         )
+
+
+def _create(path: Path) -> None:
+    """An empty state file, all of it or none: a process killed here must not leave half a one."""
+    draft = path.with_suffix(f".{os.getpid()}.draft")
+    draft.unlink(missing_ok=True)
+    with open_file(draft) as connection:
+        connection.execute(_SCHEMA)
+    draft.replace(path)
 
 
 def _user() -> str:

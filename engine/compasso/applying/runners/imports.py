@@ -39,7 +39,7 @@ class _Running:
     batch: Batch
     import_id: str
     rows: int
-    since: float  # when it was uploaded
+    since: float  # when it was uploaded, in monotonic seconds
     last: dict[str, Any] = field(default_factory=dict)
 
 
@@ -65,10 +65,10 @@ class ImportRunner:
         waiting = [b for b in batches if b.batch_id not in self.settled]
         running = await self._resume(waiting)
         interval = 1.0
-        moved = self.client.clock.now()  # when an import was last taken or ended
+        moved = self.client.clock.monotonic()  # when an import was last taken or ended
         while waiting or running:
             self.work.check_stop()
-            if not running and self.client.clock.now() - moved > PATIENCE_SECONDS:
+            if not running and self.client.clock.monotonic() - moved > PATIENCE_SECONDS:
                 raise CompassoError.say(
                     "Connectif's queue of imports has been full for "
                     f"{PATIENCE_SECONDS / 3600:.0f} hours (E0401: ten imports are queued)",
@@ -87,7 +87,7 @@ class ImportRunner:
                 waiting.pop(0)
                 running.append(begun)
                 interval = 1.0
-                moved = self.client.clock.now()
+                moved = self.client.clock.monotonic()
             if not waiting and not running:
                 break
             await self._pause(interval, running)
@@ -95,7 +95,7 @@ class ImportRunner:
             for one in await self._poll(running):
                 running.remove(one)
                 interval = 1.0
-                moved = self.client.clock.now()
+                moved = self.client.clock.monotonic()
                 await self._settle(one)
 
     async def _still_wanted(self, batch: Batch, target: Target) -> Batch | None:
@@ -120,7 +120,7 @@ class ImportRunner:
             self.journal.record_import(intent.plan_id, intent.batch_id, import_id)
             waiting.remove(batch)
             batch = _first_of(batch, intent.total)
-            running.append(_Running(batch, import_id, intent.total, intent.at.timestamp()))
+            running.append(_Running(batch, import_id, intent.total, self._since(intent)))
         return running
 
     async def find(self, intent: ImportIntent) -> str | None:
@@ -182,14 +182,14 @@ class ImportRunner:
                     "what was applied before is safe; `route: calls` in the spec avoids imports",
                 )
         self.journal.record_import(self.plan.plan_id, batch.batch_id, import_id)
-        return _Running(batch, import_id, rows, self.client.clock.now())
+        return _Running(batch, import_id, rows, self.client.clock.monotonic())
 
     async def _pause(self, seconds: float, running: list[_Running]) -> None:
         """Wait, but wake up soon enough for a stop."""
         name = running[0].batch.sync if running else self.plan.syncs[0]
         total = sum(r.rows for r in running)
-        end = self.client.clock.now() + seconds
-        while (left := end - self.client.clock.now()) > 0:
+        end = self.client.clock.monotonic() + seconds
+        while (left := end - self.client.clock.monotonic()) > 0:
             self.work.show(name, f"Connectif is working on {total:,} rows")
             await self.client.clock.sleep(min(left, 0.5))
             self.work.check_stop()
@@ -207,12 +207,17 @@ class ImportRunner:
             seen = {str(i.get("id")): i for i in await self.client.list_imports()}
         for one in running:
             one.last = seen.get(one.import_id) or one.last
-        now = self.client.clock.now()
+        now = self.client.clock.monotonic()
         return [
             one
             for one in running
             if one.last.get("status") in _DONE or now - one.since > PATIENCE_SECONDS
         ]
+
+    def _since(self, intent: ImportIntent) -> float:
+        """When an earlier apply began an import, in monotonic seconds."""
+        ago = (self._now() - intent.at).total_seconds()
+        return self.client.clock.monotonic() - min(max(0.0, ago), PATIENCE_SECONDS)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self.client.clock.now(), UTC)
@@ -263,7 +268,7 @@ class ImportRunner:
                 self.journal.drop_import(intent.plan_id, intent.batch_id)
                 continue
             batch = _first_of(batches[intent.batch_id], intent.total)
-            one = _Running(batch, import_id, intent.total, intent.at.timestamp())
+            one = _Running(batch, import_id, intent.total, self._since(intent))
             interval = 1.0
             while not await self._poll([one]):
                 await self._pause(interval, [one])

@@ -1,0 +1,70 @@
+"""A simulated account, its network and its clock do their worst; nothing is lost or done twice.
+
+`python -m pytest tests/simulation --seed N` plays seed N alone and prints what happened.
+COMPASSO_SEEDS says how many runs the long suite plays (10,000 by default).
+"""
+
+import os
+
+import pytest
+from campaign import play, play_many, workshop
+
+from compasso.sandbox.faults import KINDS
+
+# Seeds that broke once, and what they found. Each shop's plans and days follow from its seed.
+ONCE_BROKEN: dict[int, str] = {}
+RUNS = int(os.environ.get("COMPASSO_SEEDS", "10000"))
+PARTS = 40
+STEPS = ("intend_call", "record_call", "mark_kept", "intend_import", "record_import")
+STEPS += ("settle_import", "begin_run", "end_run", "commit", "complete", "send", "answer")
+
+
+@pytest.fixture
+def folder():
+    with workshop() as place:
+        yield place
+
+
+def test_the_seed_that_was_asked_for(folder, request):
+    seed = request.config.getoption("--seed")
+    if seed is None:
+        pytest.skip("--seed N plays one seed")
+    print("\n".join(play(seed, folder).trace))
+
+
+def test_the_same_seed_gives_the_same_run(tmp_path_factory):
+    traces = []
+    for _ in range(2):
+        with workshop() as place:
+            traces.append(play(2, place).trace)
+    assert traces[0] == traces[1]
+    assert len(traces[0]) > 10
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_some_runs_end_as_if_nothing_had_happened(part, folder, record_property):
+    stats = play_many(1_000_000 + 50 * part, 1_000_000 + 50 * part + 20, folder)
+    record_property("simulation", dict(stats))
+    assert stats["kills"] > 5
+
+
+@pytest.mark.parametrize("seed", ONCE_BROKEN)
+def test_a_seed_that_broke_once(seed, folder):
+    play(seed, folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_many_runs_end_as_if_nothing_had_happened(part, folder, record_property):
+    stats = play_many(part * RUNS // PARTS, (part + 1) * RUNS // PARTS, folder)
+    record_property("simulation", dict(stats))
+    if stats["runs"] >= 200:
+        assert {k for k in KINDS if not stats[f"fault {k}"]} <= {
+            "import_stuck",
+            "export_stuck",
+            "export_failed",
+        }
+        killed = {
+            label for label in STEPS for w in ("before", "after") if stats[f"killed {w} {label}"]
+        }
+        assert len(killed) >= len(STEPS) - 3, "kills must hit every step"
