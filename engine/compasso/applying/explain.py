@@ -37,7 +37,8 @@ def explain(work: Work, change: Change, answer: Answer) -> str:
 def _contact(work: Work, change: Change) -> str:
     """Which sync would provide the contact, and what it knows of it."""
     record = change.record or change.fields
-    keys = {"_email": record.get("contactEmail"), "_externalId": record.get("contactExternalId")}
+    email = record.get(str(change.options.get("contact_field", "contactEmail")))
+    keys = {"_email": email, "_externalId": record.get("contactExternalId")}
     syncs = _providers(work, "contacts")
     if not syncs:
         return "No sync of this plan writes contacts: add one, or make the contact in Connectif"

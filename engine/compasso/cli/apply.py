@@ -82,9 +82,9 @@ def command(
     if due and not only:
         click.echo("Nothing is due.", err=True)
         options = PlanOptions(only=())
-    from compasso.planning.make import CONTACT_FIELDS
+    from compasso.spec.load import DECLARED
 
-    names = [s.name for s in project.named] + [CONTACT_FIELDS]
+    names = [*(s.name for s in project.named), *DECLARED]
     with state.lock(names, "compasso apply"), _plan(project, state, planfile, options) as plan:
         return _approve_and_run(project, state, plan, limits, asks, form, common.color)
 
@@ -118,9 +118,9 @@ def _plan(project: Project, state: State, planfile: Path | None, options: Any) -
 async def _recover(project: Project, state: State) -> int:
     from compasso.applying import recover
     from compasso.cli.running import client_of
-    from compasso.planning.make import CONTACT_FIELDS
+    from compasso.spec.load import DECLARED
 
-    names = (*(s.name for s in project.named), CONTACT_FIELDS)
+    names = (*(s.name for s in project.named), *DECLARED)
     async with client_of(project, state) as client:
         return await recover(state, client, names)
 

@@ -16,7 +16,17 @@ HELP = "Print the JSON Schema of the spec language, for editors."
 )
 @click.argument(
     "name",
-    type=click.Choice(["spec", "project", "contacts", "products", "purchases", "contact-fields"]),
+    type=click.Choice(
+        [
+            "spec",
+            "project",
+            "contacts",
+            "products",
+            "purchases",
+            "contact-fields",
+            "custom-event-types",
+        ]
+    ),
     default="spec",
 )
 def command(name: str) -> int:

@@ -31,25 +31,25 @@ from compasso.planning.document import (
     sync_document,
     take_samples,
 )
+from compasso.planning.field_bodies import event_type_bodies, field_bodies
 from compasso.planning.limits import check_guards, check_rejects, doubled_error
 from compasso.planning.mapped import map_sync
 from compasso.planning.planfile import Plan, open_plan, write_plan
-from compasso.planning.resolve import field_bodies, resolve_target
+from compasso.planning.resolve import resolve_target, sending_options
 from compasso.planning.routing import choose_routes, make_batches
 from compasso.planning.selection import (
     Selection,
     detach,
     select_inline,
 )
-from compasso.planning.unchangeable import settle_changes
+from compasso.planning.unchangeable import settle_changes, settle_declared
 from compasso.spec import Project, Sync
+from compasso.spec.load import CONTACT_FIELDS, EVENT_TYPES
 from compasso.state import State
 from compasso.targets import load_target
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-CONTACT_FIELDS = "contact-fields"  # the name of the sync that the kind contact-fields makes
 
 
 @dataclass(frozen=True)
@@ -160,8 +160,13 @@ class _Builder:
             "CREATE TEMP TABLE digests (sync VARCHAR, key VARCHAR, source_high UBIGINT, "
             "source_low UBIGINT, basis VARCHAR)"
         )
-        if self.project.contact_fields and self._wanted(CONTACT_FIELDS):
-            self._plan_contact_fields()
+        declared = (
+            (CONTACT_FIELDS, field_bodies(self.project.contact_fields)),
+            (EVENT_TYPES, event_type_bodies(self.project.event_types)),
+        )
+        for name, rows in declared:
+            if rows and self._wanted(name):
+                self._plan_declared(name, rows)
         known = [name for name in self.project.stocks if self.state.records_file(name)]
         stocks.add_known_codes(self.connection, self.state, known)
         for sync in self._ordered():
@@ -184,27 +189,19 @@ class _Builder:
 
         return sorted(self.project.syncs, key=order)
 
-    def _plan_contact_fields(self) -> None:
-        target = load_target("contact-fields")
-        rows: list[dict[str, Json]] = field_bodies(self.project.contact_fields)
+    def _plan_declared(self, name: str, rows: list[dict[str, Json]]) -> None:
+        """Records that stand in specs themselves, and that Connectif's API cannot change."""
+        number = len(self.plans) + 1
+        target = load_target(name)
         desired = build_inline(
-            self.connection, "desired_0", target, "id", rows, "the contact-fields specs"
+            self.connection, f"desired_{number}", target, target.default_key, rows, "the specs"
         )
-        selected = select_inline(self.connection, self.state, CONTACT_FIELDS)
-        found = diff(self.connection, desired, "changes_0", selected, missing="keep", nulls="omit")
+        selected = select_inline(self.connection, self.state, name)
+        table = f"changes_{number}"
+        found = diff(self.connection, desired, table, selected, missing="keep", nulls="omit")
         detach(self.connection)
-        warnings = []
-        if found.update:
-            changed = self.connection.execute(
-                "SELECT key, fields FROM changes_0 WHERE operation = 'update' ORDER BY key"
-            ).fetchall()
-            warnings = [
-                f"the field {key} differs from the account ({', '.join(_names(fields))}), and "
-                "Connectif's API cannot change a field: change it in the app, or declare a new one"
-                for key, fields in changed
-            ]
-            self.connection.execute("DELETE FROM changes_0 WHERE operation = 'update'")
-        self._finish(CONTACT_FIELDS, None, "specs", found, Priority.HIGH, "calls", warnings)
+        found, warnings = settle_declared(self.connection, found)
+        self._finish(name, None, "specs", found, Priority.HIGH, "calls", warnings)
 
     def _plan_sync(self, sync: Sync) -> None:
         number = len(self.plans) + 1
@@ -393,7 +390,7 @@ class _Builder:
                     "key": p.diff.desired.key_field,
                     "types": {n: t.value for n, t in self.types[p.name].items()},
                     "options": {
-                        **(known[p.name].options if p.name in known else {}),
+                        **(sending_options(known[p.name], project) if p.name in known else {}),
                         **self.extras.get(p.name, {}),
                     },
                 }
@@ -409,12 +406,6 @@ class _Builder:
                 "warnings": [w.message for w in project.warnings],
             },
         }
-
-
-def _names(fields: str) -> list[str]:
-    import json
-
-    return sorted(json.loads(fields))
 
 
 def _warnings(found: Diff, gave_way: int, sync: Sync) -> list[str]:

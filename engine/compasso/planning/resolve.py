@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from compasso.mapping import CompiledMapping, compile_mapping
-from compasso.model import CompassoError, Diagnostic, Severity
+from compasso.model import CompassoError, Diagnostic, Json, Severity
+from compasso.planning.events import check_events, compose_key, event_type, resolve_events
+from compasso.planning.field_bodies import field_bodies
 from compasso.planning.line_mapping import check_lines
-from compasso.spec import ContactFieldSpec, Project, Sync
+from compasso.spec import Project, Sync
 from compasso.targets import Target, custom_fields, load_target
 
 
@@ -19,6 +20,8 @@ def resolve_target(sync: Sync, project: Project) -> tuple[Target, str]:
     if wrong:
         raise CompassoError(*wrong)
     target = load_target(sync.target)
+    if target.composed_key:
+        return resolve_events(sync, project, target), target.default_key
     if target.open_fields:
         target = target.with_fields(custom_fields(field_bodies(project.contact_fields)))
     key_field = sync.key[0] if sync.key else target.default_key
@@ -57,34 +60,6 @@ def resolve_target(sync: Sync, project: Project) -> tuple[Target, str]:
     return target, key_field
 
 
-def field_bodies(specs: Sequence[ContactFieldSpec]) -> list[dict[str, Any]]:
-    """Contact fields as the bodies of POST /contact-fields/."""
-    bodies = []
-    for spec in specs:
-        body = {
-            "id": spec.id,
-            "name": spec.name,
-            "type": spec.type,
-            "required": spec.required,
-            "defaultValue": spec.default,
-            "defaultCountryCode": spec.default_country_code,
-            "maxLength": spec.max_length,
-            "minValue": spec.min_value,
-            "maxValue": spec.max_value,
-            "minDate": spec.min_date,
-            "maxDate": spec.max_date,
-            "options": [_plain(option) for option in spec.options] or None,
-        }
-        bodies.append({k: v for k, v in body.items() if v is not None})
-    return bodies
-
-
-def _plain(option: Any) -> dict[str, str]:
-    if isinstance(option, dict):
-        return {"id": option["id"], "label": option["label"]}
-    return {"id": option.id, "label": option.label}
-
-
 def compile_sync(
     sync: Sync, project: Project, target: Target, columns: Mapping[str, str]
 ) -> CompiledMapping:
@@ -117,7 +92,14 @@ def compile_sync(
                 for problem in mapping.problems
             )
         )
-    return mapping
+    return compose_key(sync, target, mapping) if target.composed_key else mapping
+
+
+def sending_options(sync: Sync, project: Project) -> dict[str, Json]:
+    """What the executor must know of a sync beyond its records."""
+    declared = event_type(sync, project)
+    found = {} if declared is None else {"contact_field": declared.key}
+    return {**sync.options, **found}
 
 
 def check_fields(sync: Sync, project: Project) -> list[Diagnostic]:
@@ -127,19 +109,22 @@ def check_fields(sync: Sync, project: Project) -> list[Diagnostic]:
 
     kind = "sync" if sync.stock is None else "coupon-stock"
     names = [n for n in target_names() if load_target(n).spec_kind == kind]
-    if sync.target not in names:
+    start, _, alias = sync.target.partition("/")
+    composed = start in names and load_target(start).composed_key
+    if (start if composed and alias else sync.target) not in names or (composed and not alias):
         other = load_target(sync.target).spec_kind if sync.target in target_names() else None
-        later = sync.target.startswith("custom-events/")
-        said = "this version cannot write" if later else "there is no target"
+        hint = f"write `kind: {other}`" if other else did_you_mean(sync.target, names)
         return [
             Diagnostic(
-                message=f"{said} {sync.target!r}",
+                message=f"there is no target {sync.target!r}",
                 position=sync.position("target"),
                 text=f"target: {sync.target}",
-                hint=f"write `kind: {other}`" if other else did_you_mean(sync.target, names),
+                hint=f"write {start}/ALIAS" if composed else hint,
             )
         ]
     target = load_target(sync.target)
+    if target.composed_key:
+        return check_events(sync, project)
     wrong = check_lines(sync, target)
     if wrong:
         return wrong

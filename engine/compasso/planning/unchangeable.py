@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from compasso.planning.diff import Diff, record_json
 from compasso.planning.masking import mask
 from compasso.spec import Sync
+from compasso.targets import Target
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _SHOWN = 5
+# What the app can change of a contact field after it was made (documented, H10).
+_IN_THE_APP = frozenset({"name", "options"})
 
 
 def settle_changes(
@@ -54,3 +57,33 @@ def settle_changes(
         f"{some}{more}; {way}"
     )
     return replace(found, update=0), [said]
+
+
+def settle_declared(connection: DuckDBPyConnection, found: Diff) -> tuple[Diff, list[str]]:
+    """The same for records that specs declare: a warning for each, with the way round."""
+    changed = connection.execute(
+        f"SELECT key, fields FROM {found.table} WHERE operation = 'update' ORDER BY key"
+    ).fetchall()
+    connection.execute(f"DELETE FROM {found.table} WHERE operation = 'update'")
+    target = found.desired.target
+    warnings = [_declared_warning(target, key, sorted(json.loads(f))) for key, f in changed]
+    return replace(found, update=0), warnings
+
+
+def _declared_warning(target: Target, key: str, names: list[str]) -> str:
+    said = f"the {target.label} {key} differs from the account ({', '.join(names)}), and "
+    if target.name != "contact-fields":
+        return said + (
+            "Connectif's API cannot change it: change it in the app, or declare a new one with "
+            "another alias and send to that"
+        )
+    if set(names) <= _IN_THE_APP:
+        return said + (
+            "Connectif's API cannot change a field: change it in the app (which can change the "
+            f"name, and add options), then say `compasso state rm {key} --spec {target.name}`, and "
+            "the next apply takes it over as it is declared"
+        )
+    return said + (
+        "neither Connectif's API nor its app can change that of a field: declare a new field with "
+        "another id, map both until nothing reads the old one, then delete the old one in the app"
+    )

@@ -17,6 +17,7 @@ from compasso.spec.types import (
     BudgetSettings,
     ConnectifSettings,
     ContactFieldSpec,
+    EventTypeSpec,
     Export,
     Project,
     Secret,
@@ -29,6 +30,9 @@ from compasso.spec.types import (
 if TYPE_CHECKING:
     from compasso.spec.shapes import ProjectShape
 
+# What is declared rather than synced has a state too, under these names.
+CONTACT_FIELDS, EVENT_TYPES = "contact-fields", "custom-event-types"
+DECLARED = {CONTACT_FIELDS: "contact fields", EVENT_TYPES: "types of custom events"}
 PROJECT_FILE = "compasso.yml"
 _SECRET = re.compile(r"\$\{(env|file):[^}]+\}")
 
@@ -61,6 +65,8 @@ def load_project(
     syncs = [d for d in declared if isinstance(d, Sync)]
     exports = [d for d in declared if isinstance(d, Export)]
     fields = [d for d in declared if isinstance(d, ContactFieldSpec)]
+    events = [d for d in declared if isinstance(d, EventTypeSpec)]
+    _check_events(events, problems)
     _check_names(root, [*syncs, *exports], fields, problems)
     _check_sharing(root, syncs, exports, problems)
     connections = _connections(settings["connections"], root, document)
@@ -86,6 +92,7 @@ def load_project(
         warnings=tuple(warnings),
         connections=connections,
         exports=tuple(exports),
+        event_types=tuple(events),
         stocks=tuple(s.name for s in syncs if s.stock is not None),
     )
     return _choose(project, only)
@@ -391,10 +398,10 @@ def _check_names(
                 )
             )
         seen.setdefault(sync.name, sync)
-        if sync.name == "contact-fields":
+        if sync.name in DECLARED:
             problems.append(
                 Diagnostic(
-                    message="the name 'contact-fields' is kept for the contact fields",
+                    message=f"the name {sync.name!r} is kept for the {DECLARED[sync.name]}",
                     position=sync.position("name"),
                     hint="choose another name",
                 )
@@ -410,6 +417,20 @@ def _check_names(
                 )
             )
         known[field.id] = field
+
+
+def _check_events(events: Sequence[EventTypeSpec], problems: list[Diagnostic]) -> None:
+    seen: set[str] = set()
+    for event in events:
+        if event.alias in seen:
+            problems.append(
+                Diagnostic(
+                    message=f"the event type {event.alias!r} is declared twice",
+                    position=event.position,
+                    hint="keep one of them: an alias is of one type",
+                )
+            )
+        seen.add(event.alias)
 
 
 def _check_sharing(
@@ -444,8 +465,8 @@ def _choose(project: Project, only: Collection[str]) -> Project:
     if not only:
         return project
     names = [s.name for s in project.named]
-    if project.contact_fields:
-        names.append("contact-fields")
+    names += [CONTACT_FIELDS] if project.contact_fields else []
+    names += [EVENT_TYPES] if project.event_types else []
     for name in only:
         if name not in names:
             raise CompassoError.say(f"there is no spec called {name!r}", did_you_mean(name, names))

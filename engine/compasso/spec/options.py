@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 # Which targets a key belongs to (their names up to a slash), and what to do elsewhere.
 _BELONGS = {
     "trigger_event": (("purchases",), "only purchases raise a purchase event; leave it out"),
+    "create_contact": (("custom-events",), "only events make contacts; leave it out"),
+    "delivery": (("custom-events",), "everything else is sent exactly once; leave it out"),
     "on_change": (("purchases",), "other records are changed in place; leave it out"),
 }
 _NO_RETIRE = "it puts products out of stock; use keep or delete"
-_NO_IMPORT = ("purchases",)
+_NO_IMPORT = ("purchases", "custom-events")
 
 
 def check_options(shape: SyncShape, complain: Callable[..., None]) -> None:
@@ -28,6 +30,9 @@ def check_options(shape: SyncShape, complain: Callable[..., None]) -> None:
     if shape.missing == "retire" and target != "products":
         said = f"`missing: retire` does not exist for {shape.target}"
         complain(("missing",), said, _NO_RETIRE, "missing: retire")
+    if shape.missing == "delete" and target == "custom-events":
+        said = "an event cannot be deleted"
+        complain(("missing",), said, "leave `missing` out", "missing: delete")
     if shape.route == "import" and target in _NO_IMPORT:
         complain(
             ("route",),
@@ -46,4 +51,11 @@ def target_options(shape: SyncShape) -> dict[str, Json]:
     if shape.trigger_event is not None:
         given = shape.trigger_event
         found["trigger_event"] = given if isinstance(given, bool) else {"since": given.since}
+    if shape.create_contact is not None:
+        found["create_contact"] = shape.create_contact
+    if shape.delivery is not None:
+        found["delivery"] = shape.delivery
+    target, _, alias = shape.target.partition("/")
+    if target == "custom-events":
+        found["alias"] = alias
     return found

@@ -190,7 +190,7 @@ class SyncShape(Shape):
     source: dict[str, Any] = Field(
         description="One of csv, parquet, jsonl, json with the path of the file, and its options."
     )
-    target: str = Field(description="contacts, products or purchases.")
+    target: str = Field(description="contacts, products, purchases or custom-events/ALIAS.")
     key: str | list[str] | None = Field(None, description="The field that identifies a record.")
     when: str | None = Field(None, description="Which rows: a template that is true for them.")
     fields: dict[str, MappedShape] = Field(
@@ -215,6 +215,14 @@ class SyncShape(Shape):
         None,
         description="Purchases: whether workflows that wait for a purchase start; {since: DATE}: "
         "only for purchases of that day and later.",
+    )
+    create_contact: bool | None = Field(
+        None, description="Events: make the contact if it is not in the account."
+    )
+    delivery: Literal["at_most_once", "at_least_once"] | None = Field(
+        None,
+        description="Events whose answer was lost: sent again (at_least_once, the default), or "
+        "not (at_most_once).",
     )
     tests: list[TestShape] = Field(default_factory=list)
 

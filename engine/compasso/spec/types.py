@@ -310,6 +310,18 @@ class ContactFieldSpec:
     position: Position | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EventTypeSpec:
+    """One type of a `kind: custom-event-types` spec. `key` is the field of the contact's e-mail."""
+
+    alias: str
+    name: str
+    integration: str
+    key: str
+    fields: tuple[ContactFieldSpec, ...]
+    position: Position | None = None
+
+
 @dataclass(frozen=True)
 class Project:
     """A whole project in one environment."""
@@ -326,6 +338,7 @@ class Project:
     warnings: tuple[Diagnostic, ...] = ()
     connections: Mapping[str, Secret] = field(default_factory=dict)  # databases, by name
     exports: tuple[Export, ...] = ()
+    event_types: tuple[EventTypeSpec, ...] = ()
     stocks: tuple[str, ...] = ()  # the names of all coupon stocks, whichever syncs are chosen
 
     @property

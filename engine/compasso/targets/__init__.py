@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
+from typing import Any
 
 from compasso.model import CompassoError
 from compasso.targets.base import (
@@ -46,11 +47,14 @@ def target_names() -> tuple[str, ...]:
 
 @cache
 def load_target(name: str) -> Target:
-    """The target called `name`. Raises CompassoError when there is none."""
-    module = _modules().get(name)
-    if module is None:
+    """The target called `name` ("contacts", "custom-events/ALIAS"). Raises CompassoError when
+    there is none."""
+    kind, slash, alias = name.partition("/")
+    module = _modules().get(kind)
+    found: Any = None if module is None else importlib.import_module(module)
+    if found is None or (slash and not (alias and hasattr(found, "named"))):
         raise CompassoError.say(
             f"there is no target called {name!r}", f"known targets: {', '.join(target_names())}"
         )
-    target: Target = importlib.import_module(module).TARGET
+    target: Target = found.named(alias) if slash else found.TARGET
     return target

@@ -19,6 +19,9 @@ _TYPES = {
 }
 
 
+EVENT_KEY = "(event)"  # no field of the account can have this name
+
+
 @dataclass(frozen=True, slots=True)
 class TargetField:
     """One field of a target's records."""
@@ -97,6 +100,12 @@ class Target:
     can_update: bool = True
     requests_a_change: int = 1  # 2: a change is a delete and a create
     lines: LineTotals | None = None
+    # The record among what the look-up answered, where that is a list.
+    pick: Callable[[Change, Mapping[str, Any]], Mapping[str, Any] | None] = field(
+        default=lambda change, body: body, repr=False
+    )
+    composed_key: bool = False  # its key, EVENT_KEY, is made of the fields that `key:` names
+    max_bytes: int | None = None  # of one record
     # Two keys that differ only in case or outer blanks are one record (a guess for e-mail).
     folded_keys: frozenset[str] = frozenset()
     # How dates stand in an import file: a strftime pattern.

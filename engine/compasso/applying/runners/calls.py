@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar
+from urllib.parse import parse_qsl, urlsplit
 
 from compasso.applying.explain import explain
 from compasso.applying.journal import APPLIED, FAILED, GONE, UNCERTAIN, Outcome
@@ -170,13 +171,24 @@ class CallRunner:
         """Whether a record that may have been created is there; None if it is not."""
         if target.look_up is None:
             return None
-        answer = await self.work.client.send(target.look_up(change), batch.priority)
-        if not (answer.ok and isinstance(answer.body, dict)):
+        record, call = None, target.look_up(change)
+        while True:
+            answer = await self.work.client.send(call, batch.priority)
+            if not (answer.ok and isinstance(answer.body, dict)):
+                break
+            record = target.pick(change, answer.body)
+            further = (answer.body.get("links") or {}).get("next")
+            if record is not None or not further:
+                break
+            # Only the address's path is taken: the key goes to no other host.
+            there = urlsplit(str(further))
+            call = ApiCall("GET", there.path, query=dict(parse_qsl(there.query)))
+        if record is None:
             if answer.ok or answer.status == 404:
                 return None
             reason = f"whether it is there could not be asked: {answer.reason()}"
             return Outcome(change.change_id, FAILED, answer.status, reason)
-        differing = target.differing(change, answer.body)
+        differing = target.differing(change, record)
         if not differing:
             return Outcome(change.change_id, APPLIED, answer.status, None)
         names = ", ".join(differing)
@@ -269,7 +281,8 @@ def delivery_of(work: Work, sync: str, target: Target, call: ApiCall) -> Deliver
     """What may be done when the answer to a call is lost. A spec may choose (`delivery:`)."""
     if call.method in _REPEATABLE_METHODS:
         return Delivery.REPEATABLE
-    return Delivery(work.plan.manifest["syncs"][sync].get("delivery", target.delivery))
+    options = work.plan.manifest["syncs"][sync].get("options", {})
+    return Delivery(options.get("delivery", target.delivery))
 
 
 def _raise_first(tasks: set[asyncio.Task[None]]) -> None:

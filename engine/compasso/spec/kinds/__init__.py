@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from compasso.model import Diagnostic, Json
 from compasso.spec.document import Document
-from compasso.spec.types import ContactFieldSpec, Export, Sync
+from compasso.spec.types import ContactFieldSpec, EventTypeSpec, Export, Sync
 
 if TYPE_CHECKING:
     from compasso.spec.shapes import Shape
 
-Declared: TypeAlias = Sync | Export | ContactFieldSpec
+Declared: TypeAlias = Sync | Export | ContactFieldSpec | EventTypeSpec
 
 
 class Kind(Protocol):
