@@ -1,6 +1,10 @@
 """What tests share: running the command line in this process, and a small project on the disk."""
 
+import os
+import shutil
+import subprocess
 import sys
+import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,3 +95,35 @@ def pytest_terminal_summary(terminalreporter):
         counts = sorted((n, c) for n, c in total.items() if n.startswith(f"{what} "))
         names = ", ".join(f"{n.removeprefix(what).strip()} {c:,}" for n, c in counts)
         terminalreporter.line(f"{what}: {names}")
+
+
+def _binaries() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    on_path = shutil.which("initdb")
+    return found[-1].parent if found else Path(on_path).parent if on_path else None
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A server of PostgreSQL of this test's own, on a socket; skipped where it is not installed."""
+    bin_ = _binaries()
+    if bin_ is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    folder = Path(tempfile.mkdtemp(prefix="compasso-pg-"))  # short: a socket's path has a limit
+    as_user: list[str] = []
+    if os.geteuid() == 0:  # the server refuses to run as root
+        as_user = ["runuser", "-u", "postgres", "--"]
+        shutil.chown(folder, "postgres")
+    data = folder / "data"
+    subprocess.run(
+        [*as_user, bin_ / "initdb", "-D", data, "-U", "shop", "-A", "trust", "--no-sync"],
+        check=True,
+        capture_output=True,
+    )
+    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+    run = [*as_user, bin_ / "pg_ctl", "-D", data, "-w"]
+    log = folder / "log"
+    subprocess.run([*run, "-o", options, "-l", log, "start"], check=True, capture_output=True)
+    yield f"postgresql://shop:verysecret@/postgres?host={folder}"
+    subprocess.run([*run, "-m", "immediate", "stop"], check=True, capture_output=True)
+    shutil.rmtree(folder)

@@ -1,11 +1,6 @@
 """Rows from databases and workbooks: what arrives, and what a query may not do."""
 
-import os
-import shutil
 import sqlite3
-import subprocess
-import tempfile
-from pathlib import Path
 
 import adbc_driver_manager
 import adbc_driver_postgresql
@@ -31,38 +26,6 @@ QUERY = "SELECT email, name, points FROM customers ORDER BY email"
 def spec(query, **options):
     source = {"sql": query, "connection": "erp", **options}
     return SPEC.replace("SOURCE", repr(source).replace("'", '"'))
-
-
-def binaries() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    on_path = shutil.which("initdb")
-    return found[-1].parent if found else Path(on_path).parent if on_path else None
-
-
-@pytest.fixture(scope="module")
-def postgresql():
-    """A server of PostgreSQL of this test's own, on a socket; skipped where it is not installed."""
-    bin_ = binaries()
-    if bin_ is None:
-        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    folder = Path(tempfile.mkdtemp(prefix="compasso-pg-"))  # short: a socket's path has a limit
-    as_user: list[str] = []
-    if os.geteuid() == 0:  # the server refuses to run as root
-        as_user = ["runuser", "-u", "postgres", "--"]
-        shutil.chown(folder, "postgres")
-    data = folder / "data"
-    subprocess.run(
-        [*as_user, bin_ / "initdb", "-D", data, "-U", "shop", "-A", "trust", "--no-sync"],
-        check=True,
-        capture_output=True,
-    )
-    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-    run = [*as_user, bin_ / "pg_ctl", "-D", data, "-w"]
-    log = folder / "log"
-    subprocess.run([*run, "-o", options, "-l", log, "start"], check=True, capture_output=True)
-    yield f"postgresql://shop:verysecret@/postgres?host={folder}"
-    subprocess.run([*run, "-m", "immediate", "stop"], check=True, capture_output=True)
-    shutil.rmtree(folder)
 
 
 def run_postgresql(url, text):
