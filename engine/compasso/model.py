@@ -52,10 +52,11 @@ class Operation(StrEnum):
 
 
 class Route(StrEnum):
-    """How a change reaches Connectif: one request a record, or one file for many."""
+    """How a change is carried out: one request a record, one file for many, or by an export."""
 
     CALL = "call"
     IMPORT = "import"
+    EXPORT = "export"
 
 
 class Priority(StrEnum):

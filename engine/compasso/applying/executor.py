@@ -15,6 +15,7 @@ from compasso.applying.runners import Stop, Tally, Work, make_runners
 from compasso.connectif import Client, LimitReached
 from compasso.model import CompassoError
 from compasso.planning import Plan
+from compasso.spec import Project
 from compasso.state import State
 from compasso.targets import load_target
 
@@ -29,8 +30,11 @@ async def apply_plan(
     progress: Callable[[Progress], None] = lambda _: None,
     stop: asyncio.Event | None = None,
     open_journal: Callable[[Path], Journal] = Journal,
+    project: Project | None = None,
 ) -> ApplyResult:
     """Apply what is left of a plan. The caller holds the lock of its syncs.
+
+    Exports need the `project`: its folder, and the addresses of its databases.
 
     Raises CompassoError for what stops everything: a stale plan, a refused key, no network.
     What was done until then is in the state.
@@ -39,6 +43,8 @@ async def apply_plan(
     journal = open_journal(state.directory)
     try:
         run = _Run(plan, state, client, journal, limits or Limits(), progress, stop, command)
+        if project is not None:
+            run.work.root, run.work.connections = project.root, project.connections
         return await run.run()
     finally:
         journal.close()

@@ -25,6 +25,10 @@ CREATE TABLE IF NOT EXISTS calls (
   plan_id TEXT, change_id INTEGER, run_id TEXT, sync TEXT, at TEXT, outcome TEXT,
   status INTEGER, reason TEXT, kept INTEGER DEFAULT 0, unrepeatable INTEGER DEFAULT 0,
   PRIMARY KEY (plan_id, change_id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS exports (
+  plan_id TEXT, change_id INTEGER, run_id TEXT, sync TEXT, piece TEXT, body TEXT, at TEXT,
+  export_id TEXT, settled INTEGER DEFAULT 0,
+  PRIMARY KEY (plan_id, change_id)) WITHOUT ROWID;
 """
 # Uncertain: sent, and whether it arrived is not known (delivery: at_most_once).
 # Gone: deleted to be made anew, and not made.
@@ -44,6 +48,22 @@ class ImportIntent:
     at: datetime
     import_id: str | None
     settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExportIntent:
+    """An export that was begun. `body` is what was asked for, as text; `export_id` is None while
+    no answer came. `settled` when its rows are at their destination, or will never be."""
+
+    plan_id: str
+    change_id: int
+    run_id: str
+    sync: str
+    piece: str
+    body: str
+    at: datetime
+    export_id: str | None = None
+    settled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +258,49 @@ class Journal:
         """The ids of all imports of ours."""
         rows = self._db.execute("SELECT import_id FROM imports WHERE import_id IS NOT NULL")
         return {row[0] for row in rows}
+
+    def intend_export(self, intent: ExportIntent) -> None:
+        """An export is about to be asked for, or is taken over from an earlier plan."""
+        self._write(
+            "INSERT OR REPLACE INTO exports VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+            (
+                intent.plan_id, intent.change_id, intent.run_id, intent.sync, intent.piece,
+                intent.body, intent.at.isoformat(), intent.export_id,
+            ),
+        )  # fmt: skip
+
+    def record_export(self, plan_id: str, change_id: int, export_id: str) -> None:
+        """An export was accepted under this id."""
+        self._write(
+            "UPDATE exports SET export_id = ? WHERE plan_id = ? AND change_id = ?",
+            (export_id, plan_id, change_id),
+        )
+
+    def settle_exports(self, plan_id: str, changes: Iterable[int]) -> None:
+        """Nothing is left to do for these exports."""
+        self._write(
+            "UPDATE exports SET settled = 1 WHERE plan_id = ? "
+            "AND change_id IN (SELECT value FROM json_each(?))",
+            (plan_id, json.dumps(list(changes))),
+        )
+
+    def drop_export(self, plan_id: str, change_id: int) -> None:
+        """The export never came to be, or another plan has taken it over."""
+        self._write("DELETE FROM exports WHERE plan_id = ? AND change_id = ?", (plan_id, change_id))
+
+    def exports(self, sync: str | None = None) -> list[ExportIntent]:
+        """Exports, of one sync or of all, oldest first."""
+        rows = self._db.execute(
+            "SELECT plan_id, change_id, run_id, sync, piece, body, at, export_id, settled "
+            "FROM exports WHERE ?1 IS NULL OR sync = ?1 ORDER BY at",
+            (sync,),
+        ).fetchall()
+        return [
+            ExportIntent(
+                plan, change, run, of, piece, body, datetime.fromisoformat(at), identity, bool(done)
+            )
+            for plan, change, run, of, piece, body, at, identity, done in rows
+        ]
 
     def unfinished_plans(self) -> set[str]:
         """Plans with imports or outcomes that the state does not have yet."""

@@ -158,6 +158,7 @@ async def apply_with_client(
             limits=limits,
             progress=view,
             stop=stop,
+            project=project,
         )
 
 

@@ -91,7 +91,6 @@ class Client:
         self._waiting = 0
         self._key = key
         self._random = random.Random(seed)  # noqa: S311 - jitter, not a secret
-        self._transport = transport
         self._http = httpx.AsyncClient(base_url=base_url, timeout=_TIMEOUT, transport=transport)
 
     async def __aenter__(self) -> Client:
@@ -210,12 +209,19 @@ class Client:
     async def download(self, url: str, file: Path) -> None:
         """Fetch a file address that the API gave out. No key is sent, and none is needed."""
 
+        status = await self.fetch(url, file)
+        if not 200 <= status < 300:
+            raise CompassoError.say(f"a file cannot be fetched: status {status}")
+
+    async def fetch(self, url: str, file: Path) -> int:
+        """Fetch a file address that the API gave out; answers the status. No key is sent.
+
+        Only with 2xx there is a file, and then it is whole. Raises CompassoError: no answer.
+        """
+
         async def once() -> Answer:
             try:
-                async with (
-                    httpx.AsyncClient(timeout=_TIMEOUT, transport=self._transport) as bare,
-                    bare.stream("GET", url) as response,
-                ):
+                async with self._http.stream("GET", url) as response:
                     if response.is_success:
                         with file.open("wb") as target:
                             async for chunk in response.aiter_bytes():
@@ -224,9 +230,7 @@ class Client:
             except httpx.TransportError as error:
                 raise LostAnswer(type(error).__name__) from error
 
-        answer = await self._repeat(once, "GET")
-        if not answer.ok:
-            raise CompassoError.say(f"a file cannot be fetched: status {answer.status}")
+        return (await self._repeat(once, "GET")).status
 
     async def pages(self, path: str) -> AsyncIterator[dict[str, Any]]:
         """All results of a list, following links.next (documented, D9 D10 D12)."""

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from compasso import __version__
 from compasso.mapping.quoting import quote_text
 from compasso.model import (
+    Batch,
     CompassoError,
     FieldType,
     Json,
     Priority,
 )
-from compasso.planning import stocks
+from compasso.planning import exports, stocks
 from compasso.planning.account import NOT_LOOKED_AT, Account
 from compasso.planning.desired import Reject, build_inline
 from compasso.planning.diff import Diff, diff, duplicate_keys
@@ -43,7 +44,7 @@ from compasso.planning.selection import (
     select_inline,
 )
 from compasso.planning.unchangeable import settle_changes, settle_declared
-from compasso.spec import Project, Sync
+from compasso.spec import Export, Project, Sync
 from compasso.spec.load import CONTACT_FIELDS, EVENT_TYPES
 from compasso.state import State
 from compasso.targets import load_target
@@ -173,6 +174,9 @@ class _Builder:
             if self._wanted(sync.name):
                 self.options.progress(f"reading {sync.name}")
                 self._plan_sync(sync)
+        for export in sorted(self.project.exports, key=lambda e: e.priority.rank):
+            if self._wanted(export.name):
+                self._plan_export(export)
         self.options.progress("writing the plan")
         self._write_changes()
         self._write_batches()
@@ -202,6 +206,28 @@ class _Builder:
         detach(self.connection)
         found, warnings = settle_declared(self.connection, found)
         self._finish(name, None, "specs", found, Priority.HIGH, "calls", warnings)
+
+    def _plan_export(self, export: Export) -> None:
+        number = len(self.plans) + 1
+        now = self.options.now or datetime.now(UTC)
+        pieces = exports.pieces_of(export, self.state.records(export.name), now)
+        rows = [p.row(exports.definition_of(export)) for p in pieces]
+        target = load_target("exports")
+        desired = build_inline(
+            self.connection, f"desired_{number}", target, "piece", rows, str(export.file)
+        )
+        selected = select_inline(self.connection, self.state, export.name)
+        found = diff(
+            self.connection, desired, f"changes_{number}", selected, missing="keep", nulls="omit"
+        )
+        detach(self.connection)
+        exports.check_guard(export, found.create + found.update)
+        self.extras[export.name] = exports.options_of(export, pieces)
+        self._finish(
+            export.name, export.owner, f"{export.what} into {export.into.label}", found,
+            export.priority, "calls", exports.warnings(export, self.project.root, found.existing),
+            settle=lambda batches: exports.by_export(batches, export),
+        )  # fmt: skip
 
     def _plan_sync(self, sync: Sync) -> None:
         number = len(self.plans) + 1
@@ -238,6 +264,7 @@ class _Builder:
         self._finish(
             sync.name, sync.owner, sync.source.label, found, sync.priority, sync.route,
             warnings, rejected, rejects, guards, notes,
+            settle=stocks.by_code_alone if sync.stock is not None else None,
         )  # fmt: skip
 
     def _choose_codes(self, found: Diff, sync: Sync) -> tuple[Diff, Sequence[str], Sequence[str]]:
@@ -279,8 +306,9 @@ class _Builder:
         rejects: Sequence[Reject] = (),
         guards: Sequence[str] = (),
         notes: Sequence[str] = (),
+        settle: Callable[[Sequence[Batch]], list[Batch]] | None = None,
     ) -> None:
-        """Route a sync's changes and note its plan."""
+        """Route a sync's changes and note its plan; `settle` has the last word on its batches."""
         groups = choose_routes(self.connection, found, route)
         batches = make_batches(
             self.connection,
@@ -291,8 +319,8 @@ class _Builder:
             first_batch=self.batches,
             first_change=self.changes,
         )
-        if found.desired.target.name == "coupons":
-            batches = stocks.by_code_alone(batches)
+        if settle is not None:
+            batches = settle(batches)
         self.batches += len(batches)
         self.changes += sum(b.rows for b in batches)
         self.tables.append(found.table)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 from compasso.applying.journal import Journal
@@ -11,6 +12,7 @@ from compasso.applying.result import RecordFailure
 from compasso.connectif import Client
 from compasso.model import Batch, Operation
 from compasso.planning import Plan
+from compasso.spec import Secret
 from compasso.state import State
 from compasso.targets import Target
 
@@ -55,6 +57,8 @@ class Work:
     tally: Tally
     check_stop: Callable[[], None] = field(default=lambda: None)
     show: Callable[[str, str], None] = field(default=lambda _sync, _waiting_for: None)
+    root: Path = Path()  # the project's folder
+    connections: Mapping[str, Secret] = field(default_factory=dict)  # databases, by name
 
 
 class Runner(Protocol):
