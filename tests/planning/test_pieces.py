@@ -37,6 +37,7 @@ def applied(spec, pieces):
     ]
 
 
+@settings(deadline=None)
 @given(DAYS, st.integers(0, 400), st.integers(1, 31), st.sampled_from(ZONES))
 def test_days_are_cut_without_a_gap_into_what_the_api_takes(first, length, days, zone):
     last = first + timedelta(days=length)
@@ -51,7 +52,7 @@ def test_days_are_cut_without_a_gap_into_what_the_api_takes(first, length, days,
         assert until - start <= MAX_SPAN, "a day on which the clock is set back has 25 hours"
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(0, 45), min_size=1, max_size=8),
     st.integers(1, 31),
