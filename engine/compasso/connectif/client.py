@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -241,7 +242,15 @@ class Client:
                 raise CompassoError.say(f"{path} cannot be read: {answer.reason()}")
             for item in answer.body.get("results") or []:
                 yield item
-            where = (answer.body.get("links") or {}).get("next")
+            where = self._own_path((answer.body.get("links") or {}).get("next"))
+
+    def _own_path(self, link: str | None) -> str | None:
+        """A link of the API as a path of `base_url`: the key goes to no other host."""
+        if not link:
+            return None
+        parts = urlsplit(link)
+        path = parts.path.removeprefix(urlsplit(self.base_url).path.rstrip("/"))
+        return f"{path}?{parts.query}" if parts.query else path
 
     async def _repeat(self, once: Callable[[], Any], method: str) -> Answer:
         last = "no answer"

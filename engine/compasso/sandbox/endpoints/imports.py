@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -35,12 +36,15 @@ async def create_import(sandbox: Sandbox, request: Request) -> Response:
         raise ApiError(415, "The body must be multipart/form-data.")
     if int(request.headers.get("content-length", 0)) > MAX_IMPORT_BYTES + _FORM_BYTES:
         raise ApiError(413, "The file is larger than 50 MB.")
-    async with request.form() as form:
-        file = form.get("file")
-        if not isinstance(file, UploadFile):
-            raise ApiError(400, "The part `file` is missing.")
-        content = await file.read()
-        fields = {k: v for k, v in form.items() if isinstance(v, str)}
+    try:
+        async with request.form() as form:
+            file = form.get("file")
+            if not isinstance(file, UploadFile):
+                raise ApiError(400, "The part `file` is missing.")
+            content = await file.read()
+            fields = {k: v for k, v in form.items() if isinstance(v, str)}
+    except HTTPException as error:
+        raise ApiError(400, f"The form cannot be read: {error.detail}") from None
     if len(content) > MAX_IMPORT_BYTES:
         raise ApiError(413, "The file is larger than 50 MB.")
     return JSONResponse(sandbox.imports.view(sandbox.imports.create(fields, content)), 201)
