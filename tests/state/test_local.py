@@ -20,11 +20,12 @@ def write_changes(path, rows, carry=None):
     connection.execute(
         "CREATE TABLE c (change_id BIGINT, sync VARCHAR, operation VARCHAR, key VARCHAR, "
         "fields VARCHAR, row_hash_high UBIGINT, row_hash_low UBIGINT, "
-        "source_high UBIGINT, source_low UBIGINT, basis VARCHAR, carry VARCHAR)"
+        "source_high UBIGINT, source_low UBIGINT, basis VARCHAR, carry VARCHAR, "
+        "field_hashes UBIGINT[], form VARCHAR)"
     )
     for change_id, operation, key, fields in rows:
         connection.execute(
-            "INSERT INTO c VALUES (?, 'crm', ?, ?, ?, 1, 2, 3, 4, 'basis', ?)",
+            "INSERT INTO c VALUES (?, 'crm', ?, ?, ?, 1, 2, 3, 4, 'basis', ?, NULL, NULL)",
             [change_id, operation, key, json.dumps(fields), carry],
         )
     connection.execute(f"COPY c TO '{path}' (FORMAT parquet)")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from compasso.connectif import Client
-from compasso.model import Json, Priority
+from compasso.model import CompassoError, Json, Priority
 from compasso.state import Record, State
 from compasso.targets import Target
 
@@ -58,6 +58,11 @@ def choose_records(
     state: State, sync: str, sample: int | None, keys: Sequence[str] = ()
 ) -> list[Record]:
     """The records to look at: those of `keys`, a random `sample`, or all."""
+    if state.form(sync) is not None:
+        raise CompassoError.say(
+            f"the state keeps only hashes of the values of {sync}: nothing can be compared",
+            "say `values: full` under `state:` in compasso.yml to be able to",
+        )
     if keys:
         return [record for key in keys for record in state.records(sync, key)]
     if sample is None or state.count(sync) <= sample:

@@ -55,7 +55,7 @@ def show(common: Common, key: str) -> int:
             for field, value in record.fields.items():
                 click.echo(f"  {field}: {json.dumps(value, ensure_ascii=False)}")
         for failure in state.failures(name):
-            if failure.key == key:
+            if failure.key == state.name_of(name, key):
                 found = True
                 click.echo(f"{name}  {key}  failed to {failure.operation}: {failure.reason}")
     if not found:
@@ -66,10 +66,15 @@ def show(common: Common, key: str) -> int:
 
 
 @command.command("rm")
-@click.argument("key", nargs=-1, required=True)
+@click.argument("key", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All records of the specs named by --spec.")
 @common
-def rm(common: Common, key: tuple[str, ...]) -> int:
+def rm(common: Common, key: tuple[str, ...], every: bool) -> int:
     """Forget records. The account keeps them; the next plan creates them again."""
+    if every == bool(key) or (every and not common.specs):
+        raise CompassoError.say(
+            "say which records to forget", "KEY..., or --all with --spec NAME for all of a spec"
+        )
     project = common.load()
     state = common.state(project)
     removed = 0
@@ -77,7 +82,7 @@ def rm(common: Common, key: tuple[str, ...]) -> int:
         if common.specs and name not in common.specs:
             continue
         with state.lock([name], "compasso state rm"):
-            removed += state.remove(name, key)
+            removed += state.forget_all(name) if every else state.remove(name, key)
     if not removed:
         raise CompassoError.say(
             "the state has none of these records", "see: compasso state list --keys"

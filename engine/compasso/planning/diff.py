@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +11,7 @@ from compasso.mapping.quoting import quote_name, quote_text
 from compasso.model import FieldType, Json
 from compasso.planning.desired import Column, Desired
 from compasso.planning.selection import Selection
-from compasso.state import key_hash
+from compasso.state import HASHED, Form, field_hash, key_hash
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -27,8 +27,8 @@ class Diff:
     The table has: operation, key, row, file, fields (JSON text, what to send), before (JSON
     text of the same fields), carry (JSON text of fields that an import must repeat), mask
     (which typed import columns are filled; bit i is the i-th of `typed`), by_call (the change
-    cannot travel by import), size (bytes of its line in an import file), row hashes, and the
-    digest of the source row.
+    cannot travel by import), size (bytes of its line in an import file), row hashes, the
+    digest of the source row, and the hashes of the fields for a state that keeps only those.
     """
 
     table: str
@@ -41,6 +41,7 @@ class Diff:
     unchanged: int
     kept: int  # records whose row is gone and that stay, under missing: keep
     held_back: int  # deletes that wait because a row could not be read
+    form: Form | None = None
     in_order: bool = False  # whether the table is in the order of the source already
 
 
@@ -97,22 +98,26 @@ def diff(
     retired = dict(target.retired or {}) if missing == "retire" else {}
     typed = tuple(c.field.name for c in desired.columns if c.field.import_typed)
     empty = selected.existing == 0
+    hashes = _Hashes.of(desired, selected, retired, nulls)
     _pair(connection, desired, selected, empty=empty)
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {_creates(desired, typed, empty)}")
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {table} AS {_creates(desired, typed, empty, hashes)}"
+    )
     held_back = kept = 0
     if not empty:
-        connection.execute(f"INSERT INTO {table} {_updates(desired, typed, nulls)}")
+        connection.execute(f"INSERT INTO {table} {_updates(desired, typed, nulls, hashes)}")
         if missing == "keep":
             kept = _count(connection, f"SELECT count(*) FROM {_GONE}")
         elif _unknown_rows(connection, desired):
             held_back = _count(connection, f"SELECT count(*) FROM {_GONE}")
         elif missing == "delete":
             connection.execute(
-                f"INSERT INTO {table} SELECT 'delete', s.key, NULL, NULL, '{{}}', s.fields, NULL, "
-                f"0, true, 0, NULL, NULL, NULL, NULL FROM {_GONE}"
+                f"INSERT INTO {table} SELECT 'delete', s.key, NULL, NULL, '{{}}', "
+                "coalesce(s.fields, '{}'), NULL, 0, true, 0, NULL, NULL, NULL, NULL, NULL "
+                f"FROM {_GONE}"
             )
         else:
-            connection.execute(_retire(table, retired))
+            connection.execute(_retire(table, retired, hashes))
     counts = dict(
         connection.execute(f"SELECT operation, count(*) FROM {table} GROUP BY ALL").fetchall()
     )
@@ -132,8 +137,71 @@ def diff(
         unchanged=selected.matched + valid - create - (update - retiring),
         kept=kept,
         held_back=held_back,
+        form=hashes.form if hashes else None,
         in_order=empty and desired.in_order,
     )
+
+
+@dataclass(frozen=True)
+class _Hashes:
+    """The hashes of fields, of desired (m) and cached (s) records, in the order of the layout."""
+
+    form: Form
+    lineage: str
+    columns: Mapping[str, Column]
+    retired: Mapping[str, Json]
+    nulls: Nulls
+
+    @classmethod
+    def of(
+        cls, desired: Desired, selected: Selection, retired: Mapping[str, Json], nulls: Nulls
+    ) -> _Hashes | None:
+        """None for a state that keeps values in full."""
+        if selected.form is None:
+            return None
+        columns = {c.field.name: c for c in desired.columns}
+        # A field keeps its place for ever; new ones are added behind.
+        layout = dict.fromkeys((*selected.form.layout, *columns, *retired))
+        form = Form(selected.form.keys, tuple(layout))
+        return cls(form, selected.lineage, columns, retired, nulls)
+
+    def new(self, column: Column) -> str:
+        """The hash of a desired value; 0 when there is none."""
+        value = _as_json(column)
+        if column.field.type is FieldType.JSON:
+            value = f"json({value})::VARCHAR"
+        return field_hash(value, column.field.name, self.lineage)
+
+    def old(self, name: str) -> str:
+        """The hash of a cached value."""
+        return f"coalesce(s.field_hashes[{self.form.layout.index(name) + 1}], 0)"
+
+    def constant(self, name: str) -> str:
+        """The hash of the value that a retired record has."""
+        return field_hash(quote_text(json.dumps(self.retired[name])), name, self.lineage)
+
+    def fresh(self) -> str:
+        """The list of a record that is new."""
+        return self._list(lambda n: self.new(self.columns[n]) if n in self.columns else "0")
+
+    def merged(self) -> str:
+        """The list of a record after its update: a value that is not sent stays."""
+
+        def after(name: str) -> str:
+            if name not in self.columns:
+                return self.old(name)
+            gone = "0" if self.nulls == "clear" else self.old(name)
+            value = f"m.{self.columns[name].sql}"
+            return f"CASE WHEN {value} IS NULL THEN {gone} ELSE {self.new(self.columns[name])} END"
+
+        return self._list(after)
+
+    def retired_list(self) -> str:
+        """The list of a record that is put out of sight."""
+        return self._list(lambda n: self.constant(n) if n in self.retired else self.old(n))
+
+    def _list(self, item: Callable[[str], str]) -> str:
+        return f"[{', '.join(f'({item(n)})::UBIGINT' for n in self.form.layout)}]::UBIGINT[]"
 
 
 _GONE = "known AS s SEMI JOIN (SELECT q FROM pairs WHERE r IS NULL) AS p ON p.q = s.q"
@@ -165,7 +233,7 @@ def _pair(
         else "[]::JSON[] AS jsons, []::VARCHAR[] AS texts"
     )
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE known AS SELECT rowid AS q, key, fields, {values} FROM "
+        f"CREATE OR REPLACE TEMP TABLE known AS SELECT rowid AS q, key, fields, field_hashes, {values} FROM "
         f"{selected.records} WHERE rowid IN (SELECT q FROM pairs WHERE q IS NOT NULL)"
     )
 
@@ -217,7 +285,7 @@ def record_json(desired: Desired) -> str:
     return f"'{{' || concat_ws(',', {', '.join(pairs)}) || '}}'" if pairs else "'{}'"
 
 
-def _creates(desired: Desired, typed: Sequence[str], empty: bool) -> str:
+def _creates(desired: Desired, typed: Sequence[str], empty: bool, hashes: _Hashes | None) -> str:
     """The SELECT of records that the state does not have."""
     masks, calls, sizes = ["0"], ["false"], ["strlen(m.key) + 1"]
     for column in desired.columns:
@@ -231,15 +299,17 @@ def _creates(desired: Desired, typed: Sequence[str], empty: bool) -> str:
     return (
         f"SELECT 'create' AS operation, m.key, m.row, m.file, {fields} AS fields, "
         f"'{{}}' AS before, {_carry(desired)} AS carry, ({' + '.join(masks)})::UBIGINT AS mask, "
-        f"({' OR '.join(calls)}) AS by_call, ({' + '.join(sizes)})::BIGINT AS size, {_DIGESTS} "
+        f"({' OR '.join(calls)}) AS by_call, ({' + '.join(sizes)})::BIGINT AS size, {_DIGESTS}, "
+        f"{hashes.fresh() if hashes else 'NULL::UBIGINT[]'} AS field_hashes "
         f"FROM {desired.name} AS m {new}WHERE m.problems IS NULL"
     )
 
 
-def _updates(desired: Desired, typed: Sequence[str], nulls: Nulls) -> str:
+def _updates(desired: Desired, typed: Sequence[str], nulls: Nulls, hashes: _Hashes | None) -> str:
     """The SELECT of records that differ from the state, field by field."""
     entries = ", ".join(
-        _entry(column, number, typed, nulls) for number, column in enumerate(desired.columns, 1)
+        _entry(column, number, typed, nulls, hashes)
+        for number, column in enumerate(desired.columns, 1)
     )
     joined = "'{{' || array_to_string(list_transform(diffs, lambda d: d.n || d.{0}), ',') || '}}'"
     return (
@@ -248,8 +318,9 @@ def _updates(desired: Desired, typed: Sequence[str], nulls: Nulls) -> str:
         "list_sum(list_transform(diffs, lambda d: d.bit))::UBIGINT AS mask, "
         "list_bool_or(list_transform(diffs, lambda d: d.by_call)) AS by_call, "
         "(key_size + list_sum(list_transform(diffs, lambda d: d.size)))::BIGINT AS size, "
-        "row_hash_high, row_hash_low, source_high, source_low FROM ("
+        "row_hash_high, row_hash_low, source_high, source_low, field_hashes FROM ("
         f"SELECT m.key, m.row, m.file, {_DIGESTS}, "
+        f"{hashes.merged() if hashes else 'NULL::UBIGINT[]'} AS field_hashes, "
         f"{_carry(desired)} AS carry, strlen(m.key) + 1 AS key_size, "
         f"list_filter([{entries}], lambda d: d IS NOT NULL) AS diffs "
         f"FROM pairs JOIN {desired.name} AS m ON m.rowid = pairs.r JOIN known AS s ON s.q = pairs.q"
@@ -257,18 +328,25 @@ def _updates(desired: Desired, typed: Sequence[str], nulls: Nulls) -> str:
     )
 
 
-def _entry(column: Column, number: int, typed: Sequence[str], nulls: Nulls) -> str:
+def _entry(
+    column: Column, number: int, typed: Sequence[str], nulls: Nulls, hashes: _Hashes | None
+) -> str:
     """What one field adds to a change: a struct, or NULL when the field stays as it is."""
     name = quote_text(f"{json.dumps(column.field.name, ensure_ascii=False)}:")
     new = f"json(m.{column.sql})" if column.field.type is FieldType.JSON else f"m.{column.sql}"
     after = new if column.field.type is FieldType.JSON else f"to_json({new})::VARCHAR"
     differs = f"{new} IS DISTINCT FROM {_cached(column, number)}"
+    before = f"coalesce(s.jsons[{number}]::VARCHAR, 'null')"
+    if hashes is not None:
+        differs = f"{hashes.new(column)} <> {hashes.old(column.field.name)}"
+        shown = quote_text(json.dumps(HASHED))
+        before = f"CASE WHEN {hashes.old(column.field.name)} = 0 THEN 'null' ELSE {shown} END"
     if nulls == "omit":
         differs = f"{new} IS NOT NULL AND {differs}"
     bit = 1 << typed.index(column.field.name) if column.field.name in typed else 0
     return (
         f"CASE WHEN {differs} THEN {{'n': {name}, 'a': coalesce({after}, 'null'), "
-        f"'b': coalesce(s.jsons[{number}]::VARCHAR, 'null'), "
+        f"'b': {before}, "
         f"'bit': {bit}::UBIGINT, 'by_call': {_only_by_call(column)}, "
         f"'size': {_size(column)}}} END"
     )
@@ -315,7 +393,7 @@ def _carry(desired: Desired) -> str:
     return f"json_object({pairs})::VARCHAR"
 
 
-def _retire(table: str, retired: Mapping[str, Json]) -> str:
+def _retire(table: str, retired: Mapping[str, Json], hashes: _Hashes | None) -> str:
     """Updates that put records out of sight whose rows are gone, unless they are already."""
     fields = json.dumps(retired, separators=(",", ":"))
     differs = " OR ".join(
@@ -323,6 +401,8 @@ def _retire(table: str, retired: Mapping[str, Json]) -> str:
         f"IS DISTINCT FROM {quote_text(json.dumps(value))}"
         for name, value in retired.items()
     )
+    if hashes is not None:
+        differs = " OR ".join(f"{hashes.old(n)} <> {hashes.constant(n)}" for n in retired)
     before = ", ".join(
         f"{quote_text(name)}, json_extract(s.fields, {quote_text('$.' + quote_name(name))})"
         for name in retired
@@ -330,8 +410,8 @@ def _retire(table: str, retired: Mapping[str, Json]) -> str:
     return (
         f"INSERT INTO {table} SELECT 'update', s.key, NULL, NULL, {quote_text(fields)}, "
         # By call: an import would have to repeat fields that no row gives any more.
-        f"json_object({before})::VARCHAR, NULL, 0, true, 0, NULL, NULL, NULL, NULL "
-        f"FROM {_GONE} WHERE {differs}"
+        f"json_object({before})::VARCHAR, NULL, 0, true, 0, NULL, NULL, NULL, NULL, "
+        f"{hashes.retired_list() if hashes else 'NULL'} FROM {_GONE} WHERE {differs}"
     )
 
 

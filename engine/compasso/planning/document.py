@@ -12,6 +12,7 @@ from compasso.planning.checks import explain
 from compasso.planning.desired import Desired, Reject
 from compasso.planning.diff import Diff
 from compasso.planning.masking import mask
+from compasso.state import HASHED
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -91,7 +92,7 @@ def take_samples(
     hide_key = key_field is not None and key_field.sensitive and not reveal
 
     def shown(name: str, value: Json) -> Json:
-        return value if reveal or name not in secret else mask(value)
+        return value if reveal or name not in secret or value == HASHED else mask(value)
 
     samples = []
     for operation, key, _file, row, fields, before in rows:

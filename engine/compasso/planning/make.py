@@ -361,7 +361,8 @@ class _Builder:
                 f"SELECT rowid + {first} AS change_id, {quote_text(plan.name)} AS sync, operation, "
                 "key, fields, before, carry, row AS source_row, file AS source_file, "
                 f"(CASE {batch} END)::INTEGER AS batch_id, row_hash_high, row_hash_low, "
-                f"source_high, source_low, {quote_text(self.bases.get(plan.name, ''))} AS basis "
+                f"source_high, source_low, {quote_text(self.bases.get(plan.name, ''))} AS basis, "
+                f"field_hashes, {_form_of(plan)} AS form "
                 f"FROM {table}"
             )
         empty = (
@@ -370,7 +371,8 @@ class _Builder:
             "NULL::VARCHAR AS carry, NULL::BIGINT AS source_row, NULL::INTEGER AS source_file, "
             "NULL::INTEGER AS batch_id, NULL::UBIGINT AS row_hash_high, "
             "NULL::UBIGINT AS row_hash_low, NULL::UBIGINT AS source_high, "
-            "NULL::UBIGINT AS source_low, NULL::VARCHAR AS basis WHERE false"
+            "NULL::UBIGINT AS source_low, NULL::VARCHAR AS basis, NULL::UBIGINT[] AS field_hashes, "
+            "NULL::VARCHAR AS form WHERE false"
         )
         union = " UNION ALL ".join(selects) or empty
         self._copy(union, "changes.parquet")
@@ -434,6 +436,11 @@ class _Builder:
                 "warnings": [w.message for w in project.warnings],
             },
         }
+
+
+def _form_of(plan: SyncPlan) -> str:
+    """The SQL of how the state is to keep a sync's records."""
+    return "NULL::VARCHAR" if plan.diff.form is None else quote_text(plan.diff.form.text())
 
 
 def _warnings(found: Diff, gave_way: int, sync: Sync) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from compasso.mapping import CompiledMapping
 from compasso.model import CompassoError, Diagnostic, Severity
@@ -101,7 +101,12 @@ def map_sync(
     opened = open_sync(connection, f"lined_{number}", sync, project)
     source = opened.source
     basis = basis_of(sync, project, opened.target, source)
-    selected = select_rows(connection, f"rows_{number}", sync, source, opened.mapping, state, basis)
+    keys: Literal["clear", "hashed"] | None = None
+    if project.state.values == "hashed" and sync.stock is None:  # coupon codes are not personal
+        keys = "hashed" if project.state.hashed_keys else "clear"
+    selected = select_rows(
+        connection, f"rows_{number}", sync, source, opened.mapping, state, basis, keys
+    )
     progress(f"mapping and checking {sync.name}")
     desired = opened.build(connection, f"desired_{number}", selected)
     wider = widen(connection, selected, source, desired.name)

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from compasso import __version__
 from compasso.mapping import CompiledMapping
@@ -22,7 +22,7 @@ from compasso.model import CompassoError
 from compasso.sources import Source
 from compasso.sources.base import FILE, ROW
 from compasso.spec import Project, Sync
-from compasso.state import State, key_hash
+from compasso.state import Form, State, form_differs, key_hash
 from compasso.targets import Target
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ class Selection:
     matched: int = 0
     partial: bool = False  # whether matched rows were left out
     kept: str = "true"  # SQL of the rows that `when` keeps, over `source`
-    columns: str = "*"  # what the mapping reads of a row, as SQL over `source`
+    columns: str = "*"  # as SQL over `source`: what the mapping reads of a row
+    form: Form | None = None  # how the state is to keep the records; None: in full
 
 
 def basis_of(sync: Sync, project: Project, target: Target, source: Source) -> str:
@@ -83,10 +84,19 @@ def select_rows(
     mapping: CompiledMapping,
     state: State,
     basis: str,
+    keys: Literal["clear", "hashed"] | None = None,
 ) -> Selection:
-    """Read the source and leave out the rows that the state knows. Makes the table `name`."""
+    """Read the source and leave out the rows that the state knows. Makes the table `name`.
+
+    `keys` is how a state of hashes keeps the keys; None: all in full. Raises CompassoError when
+    the state keeps them in another way.
+    """
     records = _attach(connection, state, sync.name)
     existing = _count(connection, f"SELECT count(*) FROM {records}")
+    known = state.form(sync.name) if existing else None
+    if existing and (known.keys if known else None) != keys:
+        raise form_differs(sync.name)
+    form = (known or Form(keys)) if keys is not None else None
     whole = Selection(
         name,
         _digest(sync, source, mapping),
@@ -95,6 +105,7 @@ def select_rows(
         existing,
         0,
         lineage=state.lineage,
+        form=form,
         kept=_kept(mapping),
         columns=_read_columns(sync, source, mapping),
     )
@@ -152,7 +163,7 @@ def _attach(connection: DuckDBPyConnection, state: State, sync: str) -> str:
     file = state.records_file(sync)
     connection.execute(
         f"CREATE TEMP TABLE IF NOT EXISTS {NO_RECORDS} (key VARCHAR, key_hash UHUGEINT, "
-        "hash_high UBIGINT, hash_low UBIGINT, fields VARCHAR, source_high UBIGINT, "
+        "hash_high UBIGINT, hash_low UBIGINT, fields VARCHAR, field_hashes UBIGINT[], source_high UBIGINT, "
         "source_low UBIGINT)"
     )
     if file is None:

@@ -69,6 +69,8 @@ def load_project(
     _check_events(events, problems)
     _check_names(root, [*syncs, *exports], fields, problems)
     _check_sharing(root, syncs, exports, problems)
+    if StateSettings(**settings["state"]).hashed_keys:
+        problems += [_needs_keys(s) for s in syncs if s.missing != "keep" and s.stock is None]
     connections = _connections(settings["connections"], root, document)
     syncs = [_connect(sync, connections, problems) for sync in syncs]
     for export in exports:
@@ -194,7 +196,7 @@ def _overlay(
     shape: ProjectShape, environment: str | None, document: Document, problems: list[Diagnostic]
 ) -> dict[str, dict[str, Any]]:
     """The project's settings with those of the environment on top."""
-    base = {part: dict(getattr(shape, part)) for part in ("connectif", "budget", "state")}
+    base = {part: dict(iter(getattr(shape, part))) for part in ("connectif", "budget", "state")}
     base["connections"] = dict(shape.connections)
     base["vars"] = dict(shape.vars)
     if environment is not None:
@@ -289,13 +291,30 @@ def _check_settings(
             f"reserve: {reserve} leaves nothing of requests_per_minute: {limit}",
             "reserve less than the limit",
         )
-    backend = str(base["state"]["backend"])
+    state = base["state"]
+    for name, choices in (("values", ("full", "hashed")), ("keys", ("clear", "hashed", None))):
+        if state[name] not in choices:
+            wrong(("state", name), f"`{name}` cannot be {state[name]}", f"{choices[0]} or hashed")
+    if state["values"] == "full" and state["keys"] == "hashed":
+        wrong(("state", "keys"), "`keys: hashed` goes with `values: hashed`", "add it")
+    backend = str(state["backend"])
     if backend != "local":
         wrong(
             ("state", "backend"),
             f"this version cannot keep the state in {backend!r}",
             "use `backend: local`, and keep the folder .compasso from run to run",
         )
+
+
+def _needs_keys(sync: Sync) -> Diagnostic:
+    """A record that is gone from the source can only be named by its key."""
+    return Diagnostic(
+        message=f"`missing: {sync.missing}` needs the keys of records that have no row any more, "
+        "and this project's state keeps keys as hashes only",
+        position=sync.position("missing"),
+        text=f"missing: {sync.missing}",
+        hint="say `keys: clear` under `state:` in compasso.yml, or `missing: keep`",
+    )
 
 
 def _connectif(settings: Mapping[str, Any], root: Path, document: Document) -> ConnectifSettings:

@@ -53,6 +53,14 @@ class StateShape(Shape):
     """Where the state is kept."""
 
     backend: str = Field("local", description="local: in the folder .compasso of the project.")
+    values: Literal["full", "hashed"] = Field(
+        "full", description="hashed: only hashes of the values rest in the state."
+    )
+    keys: Literal["clear", "hashed"] | None = Field(
+        None,
+        description="Whether keys rest in clear. With `values: hashed` they are hashed too, unless "
+        "this says clear; deletes need them in clear.",
+    )
 
 
 class EnvironmentShape(Shape):

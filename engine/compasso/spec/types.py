@@ -177,6 +177,13 @@ class StateSettings:
     """Where the state is kept."""
 
     backend: str = "local"
+    values: Literal["full", "hashed"] = "full"
+    keys: Literal["clear", "hashed"] | None = None
+
+    @property
+    def hashed_keys(self) -> bool:
+        """Whether keys rest as hashes only."""
+        return self.values == "hashed" and self.keys != "clear"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,21 @@ import pkgutil
 from pathlib import Path
 
 from compasso.model import CompassoError
-from compasso.state.base import Commit, Failure, Record, State
-from compasso.state.hashing import key_hash
+from compasso.state.base import HASHED, Commit, Failure, Form, Record, State, form_differs
+from compasso.state.hashing import field_hash, key_hash
 
-__all__ = ["Commit", "Failure", "Record", "State", "key_hash", "open_state"]
+__all__ = [
+    "HASHED",
+    "Commit",
+    "Failure",
+    "Form",
+    "Record",
+    "State",
+    "field_hash",
+    "form_differs",
+    "key_hash",
+    "open_state",
+]
 
 
 def open_state(root: Path, environment: str | None, backend: str = "local") -> State:

@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
-from compasso.model import Json
+from compasso.model import CompassoError, Json
+
+HASHED = "(hashed)"  # what stands for a value of which only the hash is known
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How the records of a sync rest in a state that keeps hashes: no value is in clear.
+
+    `keys` is clear or hashed. `layout` names the fields in the order of a record's hashes.
+    """
+
+    keys: Literal["clear", "hashed"]
+    layout: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """As JSON text, which always is the same for the same form."""
+        return json.dumps({"keys": self.keys, "layout": self.layout}, ensure_ascii=False)
+
+    @classmethod
+    def of(cls, text: str | None) -> Form | None:
+        """The form that `text` says; None: values are kept in full."""
+        if text is None:
+            return None
+        given = json.loads(text)
+        return cls(given["keys"], tuple(given["layout"]))
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as the state knows it. `fields` holds all but the key."""
+    """One record as the state knows it. `fields` holds all but the key; where only hashes are
+    known, each value is HASHED, and a hashed key is # and 32 digits."""
 
     sync: str
     key: str
@@ -41,7 +68,7 @@ class Commit:
 
     The changes are those with first <= change_id <= last (of these only `only`, if given) in
     the Parquet file `changes`, which also holds, for each, the digest of its source row and what
-    that digest stands for (its basis). All were applied, except the keys of `failures`, whose values
+    that digest stands for (its basis), and the form in which it is to be kept. All were applied, except the keys of `failures`, whose values
     are the API's reasons. Of these `gone` are no longer in the account: a record that was deleted
     to be made anew, and was not.
     """
@@ -56,6 +83,15 @@ class Commit:
     failures: Mapping[int, str] = field(default_factory=dict)
     at: datetime | None = None  # None: now
     gone: frozenset[int] = frozenset()
+
+
+def form_differs(sync: str) -> CompassoError:
+    """The state keeps values in another way than compasso.yml says."""
+    return CompassoError.say(
+        f"the state keeps the records of {sync} in another way than `state:` in compasso.yml says",
+        "put `values` and `keys` back; or forget the records, and the next apply sends them all "
+        f"again: compasso state rm --all --spec {sync}",
+    )
 
 
 class State(Protocol):
@@ -77,6 +113,12 @@ class State(Protocol):
 
     def digest_basis(self, sync: str) -> str | None:
         """What the digests of source rows in the records stand for."""
+
+    def form(self, sync: str) -> Form | None:
+        """How the sync's records are kept; None: in full, or there are none yet."""
+
+    def name_of(self, sync: str, key: str) -> str:
+        """What stands for a key in this state: the key, or # and the digits of its hash."""
 
     def records_file(self, sync: str) -> Path | None:
         """A DuckDB file with the table `records`, to be attached read-only; None if empty."""
@@ -110,6 +152,9 @@ class State(Protocol):
 
     def remove(self, sync: str, keys: Sequence[str]) -> int:
         """Forget records (the account keeps them). Answers how many there were."""
+
+    def forget_all(self, sync: str) -> int:
+        """Forget all records of a sync (the account keeps them). Answers how many there were."""
 
     def learn(self, sync: str, found: Mapping[str, Mapping[str, Json] | None]) -> int:
         """Take over what the account holds, by key: all fields of a record, or None where it has

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json
 import os
 import socket
@@ -17,8 +18,8 @@ from urllib.parse import quote, unquote
 
 from compasso.engine import open_file
 from compasso.model import CompassoError, Json
-from compasso.state.base import Commit, Failure, Record, State
-from compasso.state.hashing import key_hash
+from compasso.state.base import HASHED, Commit, Failure, Form, Record, State, form_differs
+from compasso.state.hashing import hashed_name, key_hash
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -28,8 +29,8 @@ FORMAT = 3
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name VARCHAR PRIMARY KEY, value VARCHAR);
 CREATE TABLE IF NOT EXISTS records (
-  key VARCHAR NOT NULL, key_hash UHUGEINT NOT NULL, hash_high UBIGINT, hash_low UBIGINT,
-  fields VARCHAR NOT NULL, applied_at TIMESTAMP NOT NULL, run_id VARCHAR NOT NULL,
+  key VARCHAR, key_hash UHUGEINT NOT NULL, hash_high UBIGINT, hash_low UBIGINT,
+  fields VARCHAR, field_hashes UBIGINT[], applied_at TIMESTAMP NOT NULL, run_id VARCHAR NOT NULL,
   source_high UBIGINT, source_low UBIGINT);
 CREATE TABLE IF NOT EXISTS failures (
   key VARCHAR PRIMARY KEY, operation VARCHAR, reason VARCHAR, tries INTEGER,
@@ -39,7 +40,7 @@ CREATE TABLE IF NOT EXISTS failures (
 # What is known of the changed records already, found by the hash: it is compared faster than text.
 _MERGE = """
 CREATE OR REPLACE TEMP TABLE known AS
-SELECT rowid AS place, key_hash, fields FROM records
+SELECT rowid AS place, key_hash, {known} FROM records
 WHERE key_hash IN (SELECT key_hash FROM applied);
 CREATE OR REPLACE TEMP TABLE merged AS
 SELECT a.*,
@@ -49,11 +50,16 @@ SELECT a.*,
        ELSE json_merge_patch(k.fields::JSON, a.fields::JSON)::VARCHAR END AS merged_fields
 FROM applied a LEFT JOIN known k ON k.key_hash = a.key_hash;
 DELETE FROM records WHERE rowid IN (SELECT place FROM known);
-INSERT INTO records SELECT key, key_hash, row_hash_high, row_hash_low, merged_fields, $at, $run,
-  source_high, source_low
+INSERT INTO records SELECT {kept}, $at, $run, source_high, source_low
 FROM merged WHERE operation <> 'delete';
-DELETE FROM failures WHERE key IN (SELECT key FROM applied);
+DELETE FROM failures WHERE key IN (SELECT name FROM applied);
 """
+_FULL = "key, key_hash, row_hash_high, row_hash_low, merged_fields, NULL"
+_HASHED = "{key}, key_hash, NULL, NULL, NULL, field_hashes"
+
+
+# The API's reason may repeat what it refuses: the key and addresses are taken out.
+_CLEAN = "regexp_replace(replace(reason, key, '***'), '[^\\s\"''<>@]+@[^\\s\"''<>@]+', '***', 'g')"
 
 
 def open_backend(root: Path, environment: str | None) -> State:
@@ -106,6 +112,16 @@ class LocalState:
     def digest_basis(self, sync: str) -> str | None:
         return self._meta(sync, "digest_basis")
 
+    def form(self, sync: str) -> Form | None:
+        return Form.of(self._meta(sync, "form"))
+
+    def name_of(self, sync: str, key: str) -> str:
+        form = self.form(sync)
+        if form is None or form.keys == "clear":
+            return key
+        digest = hashlib.md5(f"{self.lineage}:{key}".encode(), usedforsecurity=False)
+        return f"#{digest.hexdigest()}"
+
     def last_completed(self, sync: str) -> datetime | None:
         text = self._meta(sync, "completed_at")
         return datetime.fromisoformat(text) if text else None
@@ -128,13 +144,18 @@ class LocalState:
             return
         with self._open(sync, read_only=True) as connection:
             where = "" if key is None else f"WHERE key_hash = {key_hash('$key', self.lineage)}"
+            form = Form.of(self._get(connection, "form"))
+            layout = form.layout if form else ()
             connection.execute(
-                f"SELECT key, fields, applied_at, run_id FROM records {where} ORDER BY key",
+                "SELECT key, key_hash, fields, field_hashes, applied_at, run_id "
+                f"FROM records {where} ORDER BY key, key_hash",
                 {} if key is None else {"key": key},
             )
             while rows := connection.fetchmany(10_000):
-                for found, fields, at, run in rows:
-                    yield Record(sync, found, json.loads(fields), at.replace(tzinfo=UTC), run)
+                for found, number, fields, hashes, at, run in rows:
+                    known = json.loads(fields) if fields else _names(layout, hashes)
+                    name = found or f"#{number.to_bytes(16, 'little').hex()}"
+                    yield Record(sync, name, known, at.replace(tzinfo=UTC), run)
 
     def failures(self, sync: str) -> list[Failure]:
         rows = self._query(
@@ -145,6 +166,19 @@ class LocalState:
             for key, operation, reason, tries, at in rows
         ]
 
+    def forget_all(self, sync: str) -> int:
+        if not self._path(sync).exists():
+            return 0
+        with self._open(sync) as connection:
+            connection.begin()
+            row = connection.execute("DELETE FROM records").fetchone()
+            connection.execute("DELETE FROM failures")
+            connection.execute("DELETE FROM meta WHERE name IN ('form', 'digest_basis')")
+            self._put(connection, "serial", str(self._serial_of(connection) + 1))
+            self._put(connection, "last_plan", "")
+            connection.commit()
+        return int(row[0]) if row else 0
+
     def remove(self, sync: str, keys: Sequence[str]) -> int:
         if not self._path(sync).exists():
             return 0
@@ -153,7 +187,7 @@ class LocalState:
             hashed = key_hash("key", self.lineage)
             rows = connection.execute(
                 "DELETE FROM records WHERE key_hash IN (SELECT "
-                f"{hashed} FROM (SELECT unnest($keys::VARCHAR[]) AS key)) RETURNING key",
+                f"{hashed} FROM (SELECT unnest($keys::VARCHAR[]) AS key)) RETURNING 1",
                 {"keys": list(keys)},
             ).fetchall()
             if rows:
@@ -198,17 +232,25 @@ class LocalState:
             self._select_changes(connection, commit)
             basis = connection.execute("SELECT any_value(basis) FROM committed").fetchone()
             self._rebase(connection, basis[0] if basis else None)
+            form = self._take_form(connection, commit.sync)
+            hidden = form is not None and form.keys == "hashed"
+            name = hashed_name("key", self.lineage) if hidden else "key"
             connection.execute(
-                "CREATE OR REPLACE TEMP TABLE applied AS SELECT *, "
+                f"CREATE OR REPLACE TEMP TABLE applied AS SELECT *, {name} AS name, "
                 f"{key_hash('key', self.lineage)} AS key_hash FROM committed WHERE change_id NOT IN (SELECT change_id FROM failed)"
             )
-            for statement in _MERGE.strip().split(";"):
+            merge = _MERGE.format(known="fields", kept=_FULL)
+            if form is not None:
+                key = "NULL" if hidden else "key"
+                merge = _MERGE.format(known="fields", kept=_HASHED.format(key=key))
+            for statement in merge.strip().split(";"):
                 if statement.strip():
                     names = {"at": at, "run": commit.run_id}
                     used = {k: v for k, v in names.items() if f"${k}" in statement}
                     connection.execute(statement, used)
             connection.execute(
-                "INSERT INTO failures SELECT key, operation, reason, 1, $plan, $at "
+                f"INSERT INTO failures SELECT {name}, operation, "
+                f"{'reason' if form is None else _CLEAN}, 1, $plan, $at "
                 "FROM committed JOIN failed USING (change_id) "
                 "ON CONFLICT (key) DO UPDATE SET "
                 "operation = excluded.operation, reason = excluded.reason, "
@@ -250,6 +292,18 @@ class LocalState:
             "UPDATE records SET source_high = a.source_high, source_low = a.source_low "
             "FROM adopted AS a WHERE a.key_hash = records.key_hash"
         )
+
+    def _take_form(self, connection: DuckDBPyConnection, sync: str) -> Form | None:
+        """How the changes are to be kept."""
+        row = connection.execute("SELECT any_value(form) FROM committed").fetchone()
+        form = Form.of(row[0]) if row else None
+        known = Form.of(self._get(connection, "form"))
+        there = connection.execute("SELECT 1 FROM records LIMIT 1").fetchone() is not None
+        if there and (form and form.keys) != (known and known.keys):
+            raise form_differs(sync)
+        if form is not None:
+            self._put(connection, "form", form.text())
+        return form
 
     def _rebase(self, connection: DuckDBPyConnection, basis: str | None) -> None:
         """Digests that stand for something else than `basis` say nothing any more."""
@@ -372,7 +426,7 @@ class LocalState:
                 names["only"] = sorted(commit.only)
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE committed AS "
-            "SELECT change_id, operation, key, fields, row_hash_high, row_hash_low, source_high, "
+            "SELECT change_id, operation, key, fields, field_hashes, form, row_hash_high, row_hash_low, source_high, "
             "source_low, basis, carry FROM read_parquet($file) WHERE sync = $sync AND change_id BETWEEN $first AND $last "
             + only,
             names,
@@ -386,6 +440,10 @@ def _create(path: Path) -> None:
     with open_file(draft) as connection:
         connection.execute(_SCHEMA)
     draft.replace(path)
+
+
+def _names(layout: Sequence[str], hashes: Sequence[int]) -> dict[str, Json]:
+    return {name: HASHED for name, number in zip(layout, hashes, strict=False) if number}
 
 
 def _user() -> str:
