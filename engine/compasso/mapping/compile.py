@@ -23,7 +23,7 @@ from compasso.mapping.compiler import Compiler
 from compasso.mapping.inference import inferred
 from compasso.mapping.lookups import Lookup, answer_lookups, input_column, needed_lookups
 from compasso.mapping.quoting import quote_name, quote_text
-from compasso.mapping.sql import NotCompiled, Sql, column, conjunction, literal
+from compasso.mapping.sql import NotCompiled, Sql, column, conjunction, leaves, literal
 from compasso.mapping.templates import Parsed, TemplateProblem, evaluator, parse, parse_condition
 from compasso.model import SQL_TYPES, FieldType, Json
 from compasso.spec import Cast, FieldKind, FieldSpec
@@ -272,7 +272,7 @@ class _Work:
             f"CASE WHEN {guard} THEN {typed.sql} ELSE {other.sql} END",
             f"CASE WHEN {guard} THEN {typed.error or 'NULL'} ELSE {other.error} END",
         )
-        field = _mapped(name, final, both, "mixed", _MIXED, inputs)
+        field = _mapped(name, final, both, "mixed", _left(value), inputs)
         plain = (_typed_sql(final, typed), typed.error)
         return replace(field, guard=guard, lookup=table, plain=plain)
 
@@ -348,7 +348,7 @@ class _Work:
     def _condition(self, parsed: Parsed) -> Condition:
         inputs = tuple(n for n in parsed.names if n != "vars")
         truth: Sql | None = None
-        reason = _MIXED
+        reason = ""
         try:
             if parsed.expression is None or self.only_jinja:
                 raise NotCompiled("a text")
@@ -371,14 +371,15 @@ class _Work:
             f"CASE WHEN {guard} THEN {truth.sql} ELSE {other} END",
             f"CASE WHEN {guard} THEN NULL ELSE {table}.error END",
             "mixed",
-            reason,
+            _left(truth),
             guard,
             table,
             truth.sql,
         )
 
 
-_MIXED = "SQL, and Jinja for the rows on which SQL would differ"
+def _left(value: Sql) -> str:
+    return f"Jinja for rows with {'; '.join(leaves(value.guard))}"
 
 
 def _fits(given: FieldType, final: FieldType) -> bool:

@@ -20,6 +20,7 @@ from compasso.mapping.sql import (
     BOOLEAN,
     LIST,
     TEXT,
+    Guard,
     NotCompiled,
     Sql,
     as_text,
@@ -28,6 +29,7 @@ from compasso.mapping.sql import (
     column,
     concat,
     conjunction,
+    leaves,
     literal,
     short,
     truth_of,
@@ -67,7 +69,8 @@ class Compiler:
             # The right side is only looked at when the left does not decide.
             decided = f"NOT {left.sql}" if word == "AND" else left.sql
             other = conjunction(right.guard)
-            guard = both(left.guard, (f"({decided} OR {other})",) if other else ())
+            part = (Guard(f"({decided} OR {other})", *leaves(right.guard)),) if other else ()
+            guard = both(left.guard, part)
             return Sql(f"({left.sql} {word} {right.sql})", BOOLEAN, guard, nullable=False)
         if isinstance(node, nodes.Not):
             inner = self.truth(node.node)

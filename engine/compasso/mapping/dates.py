@@ -15,6 +15,7 @@ from compasso.mapping.sql import (
     DATETIME,
     MOMENT,
     TEXT,
+    Guard,
     NotCompiled,
     Sql,
     both,
@@ -115,11 +116,17 @@ def parsed(value: Sql, formats: list[str]) -> Sql:
     good = holds(f"regexp_full_match({plain}, {quote_text(pattern)}) AND {moment} IS NOT NULL")
     empty = f"({plain} IS NULL OR {plain} = '')"
     sql = f"(CASE WHEN {good} THEN {moment} END)"
-    return Sql(sql, MOMENT, both(value.guard, (f"({empty} OR {good})",)), letters=())
+    return Sql(
+        sql,
+        MOMENT,
+        both(value.guard, (Guard(f"({empty} OR {good})", "dates not written in full"),)),
+        letters=(),
+    )
 
 
-def _years(value: Sql, last: int = 9999) -> tuple[str, ...]:
-    return (f"coalesce(year({value.sql}) BETWEEN 1000 AND {last}, {value.sql} IS NULL)",)
+def _years(value: Sql, last: int = 9999) -> tuple[Guard, ...]:
+    condition = f"coalesce(year({value.sql}) BETWEEN 1000 AND {last}, {value.sql} IS NULL)"
+    return (Guard(condition, "dates far from today"),)
 
 
 def written(value: Sql, form: str) -> Sql:
@@ -140,7 +147,7 @@ def iso(value: Sql) -> Sql:
     guard = both(value.guard, _years(value))
     if value.type != DATE:
         whole = f"coalesce(microsecond({value.sql}) % 1000000 = 0, true)"
-        guard = both(guard, (whole,))
+        guard = both(guard, (Guard(whole, "fractions of a second"),))
     sql = f"strftime({value.sql}, '{form[value.type]}')"
     return Sql(sql, TEXT, guard, nullable=value.nullable, letters=())
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from compasso.mapping.dates import FilterError
 from compasso.mapping.quoting import quote_text
-from compasso.mapping.sql import TEXT, NotCompiled, Sql, both
+from compasso.mapping.sql import TEXT, Guard, NotCompiled, Sql, both
 from compasso.mapping.text import matches, strip
 
 _RAISE: Any = object()
@@ -81,7 +81,7 @@ def email_sql(value: Sql) -> Sql:
     plain = f"({matches(text, _PLAIN_ADDRESS)} AND {short} AND {common})"
     empty = f"({text} IS NULL OR {text} = '')"
     sql = f"(CASE WHEN {text} <> '' THEN lower({text}) END)"
-    guard = both(value.guard, (f"({empty} OR {plain})",))
+    guard = both(value.guard, (Guard(f"({empty} OR {plain})", "other than plain ASCII addresses"),))
     return Sql(sql, TEXT, guard, letters=())
 
 
@@ -111,5 +111,5 @@ def phone_sql(value: Sql, region: str) -> Sql:
     plain = f"({written} AND {matches(national, mobile)})"
     empty = f"({text} IS NULL OR {text} = '')"
     sql = f"(CASE WHEN {plain} THEN '+{code}' || {national} END)"
-    guard = both(value.guard, (f"({empty} OR {plain})",))
+    guard = both(value.guard, (Guard(f"({empty} OR {plain})", "other than plain mobile numbers"),))
     return Sql(sql, TEXT, guard, letters=())

@@ -7,9 +7,11 @@ from compasso.mapping.sql import (
     DECIMAL,
     EXACT,
     INTEGER,
+    LARGE,
     NUMBER,
     NUMBERS,
     TEXT,
+    Guard,
     NotCompiled,
     Sql,
     as_number,
@@ -26,11 +28,16 @@ _MULTIPLIABLE = 2**31
 _EXACT_FACTOR = 2**26
 
 
-def within(value: Sql, largest: int) -> tuple[str, ...]:
+def within(value: Sql, largest: int) -> tuple[Guard, ...]:
     """The condition that a number is there and no larger than that."""
     if value.constant is not None and abs(value.constant) <= largest:
         return ()
-    return (holds(f"{value.sql} BETWEEN -{largest} AND {largest}"),)
+    said = ("none", LARGE) if value.nullable else (LARGE,)
+    return (Guard(holds(f"{value.sql} BETWEEN -{largest} AND {largest}"), *said),)
+
+
+def _not_zero(value: Sql) -> tuple[Guard, ...]:
+    return (Guard(holds(f"{value.sql} <> 0"), "a division by zero"),) if not value.constant else ()
 
 
 def _numbers(*values: Sql) -> None:
@@ -62,7 +69,7 @@ def divided(left: Sql, right: Sql) -> Sql:
     """/ gives a decimal, always."""
     _numbers(left, right)
     sides = [side if side.type == DECIMAL else as_number(side) for side in (left, right)]
-    guard = both(*(side.guard for side in sides), left.known, (holds(f"{right.sql} <> 0"),))
+    guard = both(*(side.guard for side in sides), left.known, _not_zero(right))
     sql = f"({sides[0].sql} / nullif({sides[1].sql}, 0))"
     return Sql(sql, DECIMAL, guard, nullable=False, letters=())
 
@@ -77,7 +84,7 @@ def floored(operator: str, left: Sql, right: Sql) -> Sql:
         right.guard,
         within(left, _SUMMABLE),
         within(right, _SUMMABLE),
-        (holds(f"{right.sql} <> 0"),),
+        _not_zero(right),
     )
     if operator == "%":
         sql = f"try(((({a} % {b}) + {b}) % {b}))"
@@ -118,6 +125,7 @@ def absolute(value: Sql) -> Sql:
     return Sql(f"try(abs({value.sql}))", value.type, guard, nullable=False, letters=())
 
 
+_STRANGE = "unusual forms of a number"
 _SIGNED = "[ \\t\\r\\n]*[+-]?"
 _END = "[ \\t\\r\\n]*"
 # No form of a number has these letters, so such a text takes the default.
@@ -134,13 +142,17 @@ def to_integer(value: Sql, default: Sql) -> Sql:
         inner = Sql(f"{value.sql}::BIGINT", INTEGER, value.guard, nullable=value.nullable)
         return _or_default(inner, default)
     if value.type in {DECIMAL, NUMBER}:
-        guard = both(value.guard, (f"coalesce(abs({value.sql}) < {_SUMMABLE}, true)",))
+        guard = both(
+            value.guard, (Guard(f"coalesce(abs({value.sql}) < {_SUMMABLE}, true)", LARGE),)
+        )
         inner = Sql(f"try_cast(trunc({value.sql}) AS BIGINT)", INTEGER, guard, letters=())
         return _or_default(inner, default)
     if value.type != TEXT:
         raise NotCompiled(f"int of a {value.type}")
     text = value.sql
-    whole = matches(text, f"{_SIGNED}[0-9]{{1,18}}{_END}")
+    # A number as the engine would write it needs no closer look.
+    common = f"try_cast({text} AS BIGINT)::VARCHAR = {text}"
+    whole = f"(CASE WHEN {common} THEN true ELSE {_whole(text)} END)"
     broken = matches(text, rf"{_SIGNED}[0-9]{{1,15}}\.[0-9]*{_END}")
     none = _no_number(text)
     sql = (
@@ -148,8 +160,13 @@ def to_integer(value: Sql, default: Sql) -> Sql:
         f"WHEN {broken} THEN try_cast(trunc(try_cast(trim({text}, ' \t\r\n') AS DOUBLE)) AS BIGINT) "
         f"ELSE {default.sql} END)"
     )
-    guard = both(value.guard, (f"({whole} OR {broken} OR {none})",))
+    plain = f"(CASE WHEN {whole} THEN true WHEN {broken} THEN true ELSE {none} END)"
+    guard = both(value.guard, (Guard(plain, _STRANGE),))
     return Sql(sql, INTEGER, guard, nullable=False, letters=())
+
+
+def _whole(text: str) -> str:
+    return matches(text, f"{_SIGNED}[0-9]{{1,18}}{_END}")
 
 
 def _no_number(text: str) -> str:
@@ -181,7 +198,8 @@ def to_decimal(value: Sql, default: Sql) -> Sql:
         f"(CASE WHEN {plain} THEN try_cast(trim({text}, ' \t\r\n') AS DOUBLE) "
         f"ELSE {default.sql} END)"
     )
-    guard = both(value.guard, (f"({plain} OR {none})",))
+    simple = f"(CASE WHEN {plain} THEN true ELSE {none} END)"
+    guard = both(value.guard, (Guard(simple, _STRANGE),))
     return Sql(sql, DECIMAL, guard, nullable=False, letters=())
 
 
@@ -199,15 +217,17 @@ def rounded(value: Sql, precision: int, method: str) -> Sql:
         kind = value.type if method == "common" else DECIMAL
     scaled = f"{value.sql} * {float(10**precision)!r}::DOUBLE"
     near = holds(f"abs({scaled}) < {2**40}")
+    said = [LARGE, "none"] if value.nullable else [LARGE]
     if method == "common":
         sql = f"round_even({value.sql}, {precision})"
         if precision:
             # Near the middle the product is not exact enough to tell which neighbour is near.
             middle = f"abs(abs({scaled}) - floor(abs({scaled})) - 0.5::DOUBLE)"
             near = holds(f"abs({scaled}) < {2**40} AND {middle} > 0.001::DOUBLE")
+            said.append("numbers very near the middle")
     else:  # an integer before it is divided, so a zero has no sign
         sql = f"({method}({scaled}) / {float(10**precision)!r}::DOUBLE + 0.0::DOUBLE)"
-    return Sql(sql, kind, both(value.guard, (near,)), nullable=False, letters=())
+    return Sql(sql, kind, both(value.guard, (Guard(near, *said),)), nullable=False, letters=())
 
 
 def formatted(value: Sql, places: int) -> Sql:
@@ -217,7 +237,7 @@ def formatted(value: Sql, places: int) -> Sql:
         raise NotCompiled("a format with that many places")
     fits = f"coalesce(abs({value.sql}::DOUBLE) < 1e15::DOUBLE, true)"
     sql = f"printf('%.{places}f', {value.sql}::DOUBLE)"
-    guard = both(value.guard, (fits,))
+    guard = both(value.guard, (Guard(fits, LARGE),))
     return Sql(sql, TEXT, guard, nullable=value.nullable, letters=())
 
 

@@ -9,21 +9,24 @@ from compasso.mapping.sql import (
     DECIMAL,
     EXACT,
     INTEGER,
+    LARGE,
     LIST,
     NONE,
     NUMBER,
     NUMBERS,
     TEXT,
+    Guard,
     NotCompiled,
     Sql,
     both,
     holds,
+    leaves,
 )
 
 _ORDERS = {"lt": "<", "lteq": "<=", "gt": ">", "gteq": ">="}
 
 
-def _truth(sql: str, guard: tuple[str, ...]) -> Sql:
+def _truth(sql: str, guard: tuple[Guard, ...]) -> Sql:
     return Sql(sql, BOOLEAN, guard, nullable=False, letters=())
 
 
@@ -35,7 +38,8 @@ def compared(operator: str, left: Sql, right: Sql) -> Sql:
         # Python compares an integer with a decimal exactly; a DOUBLE holds not all integers.
         for side in (left, right):
             if side.type == INTEGER and within(side, EXACT):
-                guard = both(guard, (f"coalesce({within(side, EXACT)[0]} OR {side.sql} IS NULL)",))
+                exact = f"({within(side, EXACT)[0]} OR {side.sql} IS NULL)"
+                guard = both(guard, (Guard(exact, LARGE),))
     if operator in {"eq", "ne"}:
         return _truth(_equal(left, right, numbers, operator == "ne"), guard)
     if not numbers and (left.type != right.type or left.type not in {TEXT, *DATES}):
@@ -77,7 +81,8 @@ def chained(tests: list[Sql]) -> Sql:
         guard = result.guard
         if test.guard:
             later = " AND ".join(test.guard)
-            guard = both(guard, (f"(NOT {result.sql} OR ({later}))",))
+            part = Guard(f"(NOT {result.sql} OR ({later}))", *leaves(test.guard))
+            guard = both(guard, (part,))
         result = _truth(f"({result.sql} AND {test.sql})", guard)
     return result
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from compasso.mapping.quoting import quote_name, quote_text
 
@@ -26,12 +26,24 @@ DATES = frozenset({DATE, DATETIME, MOMENT})
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
 # Integers that a DOUBLE holds exactly.
 EXACT = 2**53
+LARGE = "very large numbers"
 # Longer SQL costs more to plan than Jinja costs to run; nested filters could make it explode.
 _LONGEST = 20_000
 
 
 class NotCompiled(Exception):  # noqa: N818 - a signal, not an error
     """SQL cannot say this. The message is the reason, for `preview --explain`."""
+
+
+class Guard(str):
+    """A condition that is never NULL, with the rows that it leaves to Jinja in words."""
+
+    leaves: tuple[str, ...]
+
+    def __new__(cls, condition: str, *leaves: str) -> Guard:
+        made = super().__new__(cls, condition)
+        made.leaves = tuple(dict.fromkeys(leaves))
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +59,7 @@ class Sql:
 
     sql: str
     type: str
-    guard: tuple[str, ...] = ()
+    guard: tuple[Guard, ...] = ()
     constant: Any = None
     nullable: bool = True
     missing: str | None = None
@@ -60,29 +72,42 @@ class Sql:
         return (self.sql,) if self.letters is None else self.letters
 
     @property
-    def known(self) -> tuple[str, ...]:
+    def known(self) -> tuple[Guard, ...]:
         """The condition that the value is not none."""
-        return (f"({self.sql} IS NOT NULL)",) if self.nullable else ()
+        return (Guard(f"({self.sql} IS NOT NULL)", "none"),) if self.nullable else ()
 
-    def but(self, *guards: str) -> Sql:
+    def but(self, *guards: Guard) -> Sql:
         """The same under more conditions."""
         return replace(self, guard=both(self.guard, guards))
+
+    @property
+    def there(self) -> Guard:
+        """The condition that the value is not undefined."""
+        return Guard(f"(NOT {self.missing or 'false'})", "nothing at that place")
 
     def settled(self) -> Sql:
         """The same as a value that is used: where it is undefined, Jinja raises."""
         if self.missing is None:
             return self
-        return replace(self, guard=both(self.guard, (f"(NOT {self.missing})",)), missing=None)
+        return replace(self, guard=both(self.guard, (self.there,)), missing=None)
 
 
-def both(*guards: Iterable[str]) -> tuple[str, ...]:
-    """All conditions, each once."""
+Part = TypeVar("Part", bound=str)
+
+
+def both(*guards: Iterable[Part]) -> tuple[Part, ...]:
+    """All conditions (or texts), each once."""
     return tuple(dict.fromkeys(condition for guard in guards for condition in guard))
 
 
 def conjunction(guard: Iterable[str]) -> str | None:
     """The conditions as one; None when there are none."""
     return f"({' AND '.join(guard)})" if guard else None
+
+
+def leaves(*guards: Iterable[Guard]) -> tuple[str, ...]:
+    """What the conditions leave to Jinja, each once."""
+    return tuple(dict.fromkeys(words for g in guards for part in g for words in part.leaves))
 
 
 def holds(condition: str) -> str:
@@ -184,7 +209,7 @@ def choose(test: Sql, yes: Sql, no: Sql) -> Sql:
             f"(CASE WHEN {test.sql} THEN {conjunction(yes.guard) or 'true'} "
             f"ELSE {conjunction(no.guard) or 'true'} END)"
         )
-        guard = both(guard, (branch,))
+        guard = both(guard, (Guard(branch, *leaves(yes.guard, no.guard)),))
     letters: tuple[str, ...] | None = ()
     if kind in {TEXT, LIST}:
         letters = both(*(side.alphabet for side in (yes, no) if side.type != NONE))
@@ -199,7 +224,7 @@ def as_number(value: Sql) -> Sql:
         return replace(value, type=NUMBER)
     if value.constant is not None and abs(value.constant) <= EXACT:
         return Sql(_cast(float(value.constant), "DOUBLE"), NUMBER, nullable=False, letters=())
-    exact = f"coalesce({value.sql} BETWEEN -{EXACT} AND {EXACT}, true)"
+    exact = Guard(f"coalesce({value.sql} BETWEEN -{EXACT} AND {EXACT}, true)", LARGE)
     guard = both(value.guard, (exact,))
     return Sql(f"{value.sql}::DOUBLE", NUMBER, guard, nullable=value.nullable, letters=())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from compasso.mapping.quoting import quote_text
-from compasso.mapping.sql import INTEGER, LIST, TEXT, NotCompiled, Sql, as_text, both, holds
+from compasso.mapping.sql import INTEGER, LIST, TEXT, Guard, NotCompiled, Sql, as_text, both, holds
 
 # Python's white space, as str.strip() removes it.
 BLANKS = "".join(
@@ -21,6 +21,7 @@ _OTHER_CASES = r"[^\x00-\x{17f}]|[ßİŉµ]"
 _REGEXP_BLANK = r"[\s\x0b\x1c-\x1f\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
 # No filter makes a text longer than this: a spec is not trusted. In characters.
 LONGEST_TEXT = 1_000_000
+LONG = "very long texts"
 # Paddings and the like that SQL takes; wider ones ask Jinja.
 _WIDEST = 1_000
 _LARGEST_INDEX = 2**31
@@ -55,9 +56,12 @@ def derived(value: Sql, sql: str, more: tuple[str, ...] = ()) -> Sql:
     return Sql(sql, TEXT, value.guard, nullable=value.nullable, letters=letters)
 
 
-def latin(value: Sql) -> tuple[str, ...]:
+def latin(value: Sql) -> tuple[Guard, ...]:
     """The condition that case is the same in Python and in the engine."""
-    return tuple(_only(letter, _OTHER_CASES) for letter in value.alphabet)
+    return tuple(
+        Guard(_only(letter, _OTHER_CASES), "letters outside Latin, or ß, İ, ŉ, µ")
+        for letter in value.alphabet
+    )
 
 
 def _only(sql: str, others: str) -> str:
@@ -66,9 +70,12 @@ def _only(sql: str, others: str) -> str:
     return f"(CASE WHEN strlen({sql}) = length({sql}) THEN true ELSE {other} END)"
 
 
-def ascii_only(value: Sql) -> tuple[str, ...]:
+def ascii_only(value: Sql) -> tuple[Guard, ...]:
     """The condition that a text is ASCII (or none)."""
-    return tuple(f"coalesce(strlen({s}) = length({s}), true)" for s in value.alphabet)
+    return tuple(
+        Guard(f"coalesce(strlen({s}) = length({s}), true)", "letters outside ASCII")
+        for s in value.alphabet
+    )
 
 
 def matches(sql: str, pattern: str) -> str:
@@ -123,16 +130,21 @@ def title(value: Sql) -> Sql:
     )
 
 
-def _plain_words(sql: str) -> str:
+def _plain_words(sql: str) -> Guard:
     others = r"[-({\[<\x09-\x0d\x1c-\x1f\x{85}\x{a0}]"
-    return f"(NOT coalesce(regexp_matches({sql}, '{others}'), false))"
+    condition = f"(NOT coalesce(regexp_matches({sql}, '{others}'), false))"
+    return Guard(condition, "hyphens, opening brackets or uncommon blanks")
 
 
 def python_title(value: Sql) -> Sql:
     """str.title(): words begin after anything that is no letter; here only after blanks."""
     plain = "[A-Za-zÀ-ÖØ-Þà-öø-þ ]*"
     conditions = [
-        f"coalesce(regexp_full_match({letter}, '{plain}'), true)" for letter in value.alphabet
+        Guard(
+            f"coalesce(regexp_full_match({letter}, '{plain}'), true)",
+            "other than Latin letters and blanks",
+        )
+        for letter in value.alphabet
     ]
     return title(value).but(*conditions)
 
@@ -148,7 +160,7 @@ def replaced(value: Sql, old: Sql, new: Sql) -> Sql:
     most = LONGEST_TEXT // len(come)
     fits = f"coalesce(strlen({value.sql}) <= {most}, true)"
     sql = f"(CASE WHEN {fits} THEN {plain} END)"
-    return derived(value, sql, new.alphabet).but(fits)
+    return derived(value, sql, new.alphabet).but(Guard(fits, LONG))
 
 
 def character(value: Sql, index: int) -> Sql:
@@ -269,7 +281,7 @@ def joined(value: Sql, separator: Sql) -> Sql:
     guard = both(value.guard, value.known)
     if between:
         fits = holds(f"len({value.sql}) <= {LONGEST_TEXT // len(between)}")
-        sql, guard = f"(CASE WHEN {fits} THEN {sql} END)", both(guard, (fits,))
+        sql, guard = f"(CASE WHEN {fits} THEN {sql} END)", both(guard, (Guard(fits, LONG),))
     letters = both(value.alphabet, separator.alphabet)
     return Sql(sql, TEXT, guard, nullable=False, letters=letters)
 
