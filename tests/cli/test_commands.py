@@ -14,6 +14,13 @@ SYNC = {
     "name", "target", "create", "update", "delete", "unchanged", "rejected", "requests",
     "imports", "calls",
 }  # fmt: skip
+PREVIEWED = """kind: sync
+name: crm
+source: {csv: data/c.csv}
+target: contacts
+when: email
+fields: {_email: "{{ email | lower }}", _name: "{{ first_name | center(9) }}", vip: {value: true}}
+"""
 SCHEDULED = """kind: sync
 name: crm
 source: {csv: data/c.csv}
@@ -170,9 +177,21 @@ def test_init_makes_a_project_that_validates_tests_and_plans(tmp_path, compasso)
 
 
 def test_preview_shows_the_first_records_and_each_fields_road(project, compasso):
-    ran = compasso("preview", "crm", "--project", project())
+    folder = project({"specs/crm.yml": PREVIEWED})
+    ran = compasso("preview", "crm", "--project", folder, "--sql")
     assert ran.code == 0
-    assert "_email" in ran.out
+    assert "_email: SQL, and Jinja for rows with letters outside Latin" in ran.out
+    assert "lower(" in ran.out
+    assert (
+        "_name: Jinja, once for each distinct value of first_name: `center` is Jinja's" in ran.out
+    )
+    assert "vip: a constant" in ran.out
+    assert "when: SQL" in ran.out
+    ran = compasso("preview", "crm", "--project", folder, "--format", "json")
+    fields = json.loads(ran.out)["fields"]
+    assert fields["_email"]["road"] == "mixed"
+    assert fields["_email"]["columns"] == ["email"]
+    assert "sql" not in fields["_email"]
 
 
 def test_schedules_are_listed_and_what_is_due_is_planned(sandbox, project, compasso):

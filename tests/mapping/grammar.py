@@ -32,15 +32,13 @@ def texts(draw, depth):
             "strip()", "lstrip()", "rstrip()", "strip('a ')", "lstrip('-0')", "rstrip('ñx')",
             "lower()", "upper()", "title()", "capitalize()", "zfill(5)", "rjust(6)", "ljust(6, '*')",
             "removeprefix('a')", "removesuffix('B')", "removesuffix('')", "replace('a', 'bb')",
-            "replace('B', '')", "swapcase()", "casefold()", "center(7)", "rjust(5, 'é')",
+            "replace('B', '')", "rjust(5, 'é')",
         ]  # fmt: skip
         return f"{one}.{draw(st.sampled_from(forms))}"
     if pick <= 8:
         forms = [
-            "replace('a', 'é')", "replace(' ', '')", "replace('é', 'ee')", "replace('a', '', 1)",
-            "trim('a ')", "truncate(5)", "truncate(6, true)", "truncate(4, false, '…', 0)",
-            "truncate(3, true, '', 1)", "replace(old='B', new='b')", "center(9)", "urlencode",
-            "escape", "striptags", "tojson", "wordwrap(3)", "indent(1)", "replace('-', u)",
+            "replace('a', 'é')", "replace(' ', '')", "replace('é', 'ee')", "trim('a ')", "truncate(5)", "truncate(6, true)", "truncate(4, false, '…', 0)",
+            "truncate(3, true, '', 1)", "replace(old='B', new='b')",
         ]  # fmt: skip
         return f"({one} | {draw(st.sampled_from(forms))})"
     if pick == 9:
@@ -98,7 +96,12 @@ def texts(draw, depth):
         return f"({one} | {draw(st.sampled_from(forms))})"
     if pick == 26:
         return f"({one} | {draw(st.sampled_from(['email', 'email(invalid=none)']))})"
-    return one
+    jinja = [
+        f"{one}.swapcase()", f"{one}.casefold()", f"{one}.center(7)", f"({one} | replace('a', '', 1))",
+        f"({one} | center(9))", f"({one} | urlencode)", f"({one} | escape)", f"({one} | striptags)",
+        f"({one} | tojson)", f"({one} | wordwrap(3))", f"({one} | indent(1))", f"({one} | replace('-', u))",
+    ]  # fmt: skip
+    return draw(st.sampled_from(jinja))
 
 
 @st.composite
@@ -121,7 +124,7 @@ def numbers(draw, depth):
     if pick == 6:
         return f"({draw(st.sampled_from(['-', '+']))}{one})"
     if pick == 7:
-        forms = ["round", "round(2)", "round(1, 'floor')", "round(2, 'ceil')", "round(0, 'floor')", "round(-1)", "abs", "round(3)"]  # fmt: skip
+        forms = ["round", "round(2)", "round(1, 'floor')", "round(2, 'ceil')", "round(0, 'floor')", "round(-1)", "abs", "round(3)", "round(2)"]  # fmt: skip
         return f"({one} | {draw(st.sampled_from(forms))})"
     if pick <= 9:
         forms = [
@@ -208,7 +211,7 @@ def lists(draw, depth):
         "rsplit({}, 1)",
         "splitlines()",
     ]
-    weights = [*forms, "split({})", "split({})", "split()"]
+    weights = [*forms, *["split({})", "split()"] * 4, "split({}, 1)"]
     split = f"{one}.{draw(st.sampled_from(weights)).format(draw(st.sampled_from(SEPARATORS)))}"
     ends = [
         "",

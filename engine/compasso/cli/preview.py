@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from compasso.cli.options import Common, common, output_format
 from compasso.model import CompassoError, ExitCode, FieldType
 
 if TYPE_CHECKING:
+    from compasso.mapping import CompiledMapping
     from compasso.spec import Project, Sync
 
 HELP = "Show the first rows of a spec's source as the records they become."
@@ -20,9 +22,10 @@ HELP = "Show the first rows of a spec's source as the records they become."
 @click.argument("name", metavar="SPEC")
 @click.option("--rows", type=click.IntRange(1, 1000), default=5, help="How many rows.")
 @click.option("--explain", is_flag=True, help="Tell for each field how it is evaluated, and why.")
+@click.option("--sql", is_flag=True, help="With the SQL that is run; implies --explain.")
 @output_format("text", "json")
 @common
-def command(common: Common, name: str, rows: int, explain: bool, form: str) -> int:
+def command(common: Common, name: str, rows: int, explain: bool, sql: bool, form: str) -> int:
     """Show the first rows of a spec's source as the records they become.
 
     It shows values as they are, personal data too: they stay on this screen.
@@ -37,7 +40,11 @@ def command(common: Common, name: str, rows: int, explain: bool, form: str) -> i
         )
     records, roads = preview(project, sync, rows)
     if form == "json":
-        click.echo(json.dumps({"records": records, "fields": roads}, indent=2, ensure_ascii=False))
+        shown = {name: road.as_json(sql) for name, road in roads.items() if name}
+        document: dict[str, Any] = {"records": records, "fields": shown}
+        if "" in roads:
+            document["when"] = roads[""].as_json(sql)
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return ExitCode.DONE
     for record in records:
         click.echo(f"row {record['row']}")
@@ -47,19 +54,51 @@ def command(common: Common, name: str, rows: int, explain: bool, form: str) -> i
             click.echo(f"  ! {problem}")
     if not records:
         click.echo("The source has no row that the spec takes.")
-    if explain:
+    if explain or sql:
+        from compasso.mapping.quoting import quote_text
+        from compasso.mapping.text import BLANKS
+
+        blanks = quote_text(BLANKS)
         click.echo("")
         for field, road in roads.items():
-            click.echo(
-                f"{field}: {road['road']}" + (f" ({road['reason']})" if road["reason"] else "")
-            )
+            click.echo(f"{field or 'when'}: {road.words()}")
+            if sql and road.sql:
+                click.echo(f"  {road.sql.replace(blanks, ':blanks')}")
+        if sql and any(blanks in (road.sql or "") for road in roads.values()):
+            click.echo("\n(:blanks is a text of Python's white space characters)")
     return ExitCode.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """How a field (or `when`) is evaluated. `reason` says why, or which rows Jinja takes."""
+
+    road: str
+    reason: str
+    columns: tuple[str, ...]
+    sql: str | None
+
+    def words(self) -> str:
+        """In one line."""
+        if self.road == "mixed":
+            return f"SQL, and {self.reason}"
+        if self.road == "jinja":
+            read = ", ".join(self.columns)
+            each = f"once for each distinct value of {read}" if read else "once"
+            return f"Jinja, {each}: {self.reason}"
+        return {"sql": "SQL", "constant": "a constant"}[self.road]
+
+    def as_json(self, sql: bool) -> dict[str, Any]:
+        """As in `--format json`."""
+        found: dict[str, Any] = {"road": self.road, "reason": self.reason}
+        found["columns"] = list(self.columns)
+        return {**found, "sql": self.sql} if sql else found
 
 
 def preview(
     project: Project, sync: Sync, rows: int
-) -> tuple[list[dict[str, Any]], dict[str, dict[str, str]]]:
-    """The first records of a sync with their problems, and each field's road."""
+) -> tuple[list[dict[str, Any]], dict[str, Explained]]:
+    """The first records of a sync with their problems, and each field's road ('': of `when`)."""
     import duckdb
 
     from compasso.planning.document import message_of
@@ -89,5 +128,17 @@ def preview(
                 "problems": [f"{field} {words}" for field, words in broken],
             }
         )
-    roads = {m.name: {"road": m.road, "reason": m.reason} for m in mapping.fields}
-    return records, roads
+    return records, explained(mapping)
+
+
+def explained(mapping: CompiledMapping) -> dict[str, Explained]:
+    """How each field of a mapping is evaluated; under '' its `when`."""
+    roads = {
+        m.name: Explained(m.road, m.reason, m.columns, None if m.road == "jinja" else m.value_sql)
+        for m in mapping.fields
+    }
+    if mapping.when is not None:
+        when = mapping.when
+        sql = None if when.road == "jinja" else when.sql
+        roads[""] = Explained(when.road, when.reason, when.columns, sql)
+    return roads

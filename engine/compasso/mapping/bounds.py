@@ -15,11 +15,12 @@ from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
 
 from compasso.mapping.formats import too_wide, too_wide_spec
+from compasso.mapping.numbers import LARGEST_BASE
 from compasso.mapping.text import LONGEST_TEXT
 
 # Widths of center, ljust, indent …; enough for any real text.
 _WIDEST = 10_000
-_LARGEST_BASE, _LARGEST_EXPONENT, _MOST_PLACES = 1e6, 64, 300
+_LARGEST_EXPONENT, _MOST_PLACES = 64, 300
 
 
 def bounded(text: Any) -> Any:
@@ -136,7 +137,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
 
 def _too_large(base: float, exponent: float) -> bool:
-    return abs(exponent) > _LARGEST_EXPONENT or abs(base) > _LARGEST_BASE
+    return abs(exponent) > _LARGEST_EXPONENT or abs(base) > LARGEST_BASE
 
 
 def bounded_round(value: Any, precision: Any = 0, method: Any = "common") -> Any:

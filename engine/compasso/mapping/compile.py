@@ -73,6 +73,7 @@ class Condition:
     error_sql: str | None
     road: Road
     reason: str = ""
+    columns: tuple[str, ...] = ()
     guard: str | None = None
     lookup: str | None = None
     plain: str | None = None
@@ -357,7 +358,7 @@ class _Work:
             reason = str(why)
         guard = conjunction(truth.guard) if truth is not None else None
         if truth is not None and guard is None:
-            return Condition(truth.sql, None, "sql" if inputs else "constant")
+            return Condition(truth.sql, None, "sql" if inputs else "constant", "", inputs)
         table = self._lookup(parsed, inputs, f"NOT {guard}" if guard else None)
         other = (
             f"coalesce(CASE {table}.kind WHEN 'boolean' THEN {table}.value = 'true' "
@@ -366,12 +367,13 @@ class _Work:
             f"WHEN 'none' THEN false ELSE {table}.value NOT IN ('', '[]', '{{}}') END, false)"
         )
         if truth is None:
-            return Condition(other, f"{table}.error", "jinja", reason, None, table)
+            return Condition(other, f"{table}.error", "jinja", reason, inputs, None, table)
         return Condition(
             f"CASE WHEN {guard} THEN {truth.sql} ELSE {other} END",
             f"CASE WHEN {guard} THEN NULL ELSE {table}.error END",
             "mixed",
             _left(truth),
+            inputs,
             guard,
             table,
             truth.sql,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from compasso.mapping.sql import (
     BOOLEAN,
     DECIMAL,
@@ -26,6 +28,8 @@ _SUMMABLE = 2**61
 _MULTIPLIABLE = 2**31
 # Products up to this are exact in a DOUBLE.
 _EXACT_FACTOR = 2**26
+# What the sandbox lets ** take.
+LARGEST_BASE = 1_000_000
 
 
 def within(value: Sql, largest: int) -> tuple[Guard, ...]:
@@ -99,9 +103,10 @@ def power(left: Sql, right: Sql) -> Sql:
     exponent = constant_integer(right, "an exponent", 3)
     if left.type != INTEGER or right.type != INTEGER or exponent < 0:
         raise NotCompiled("a power of other than an integer")
+    guard = both(left.guard, left.known, within(left, LARGEST_BASE))
     if exponent == 0:
-        return Sql("1::BIGINT", INTEGER, both(left.guard, left.known), nullable=False, letters=())
-    result = left.but(*left.known)
+        return Sql("1::BIGINT", INTEGER, guard, nullable=False, letters=())
+    result = replace(left, guard=guard)
     for _ in range(exponent - 1):
         result = arithmetic("*", result, left)
     return result

@@ -190,6 +190,8 @@ def _custom_field(definition: Mapping[str, Any]) -> TargetField:
         ("maxLength", "maxLength"),
         ("minValue", "minimum"),
         ("maxValue", "maximum"),
+        ("minDate", "formatMinimum"),
+        ("maxDate", "formatMaximum"),
     ):
         if definition.get(source) is not None:
             schema[keyword] = definition[source]
