@@ -1,7 +1,7 @@
 """From a plan to the account: executor, journal, recovery."""
 
 from compasso.applying.executor import apply_plan
-from compasso.applying.journal import Journal, Run
+from compasso.applying.journal import Journal, RefusedRow, Run
 from compasso.applying.recovery import has_left_over, recover
 from compasso.applying.result import ApplyResult, Limits, Progress, RecordFailure, SyncResult
 
@@ -11,6 +11,7 @@ __all__ = [
     "Limits",
     "Progress",
     "RecordFailure",
+    "RefusedRow",
     "Run",
     "SyncResult",
     "apply_plan",

@@ -25,6 +25,9 @@ CREATE TABLE IF NOT EXISTS calls (
   plan_id TEXT, change_id INTEGER, run_id TEXT, sync TEXT, at TEXT, outcome TEXT,
   status INTEGER, reason TEXT, kept INTEGER DEFAULT 0, unrepeatable INTEGER DEFAULT 0,
   PRIMARY KEY (plan_id, change_id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refused (
+  import_id TEXT, key TEXT, file TEXT, row INTEGER, reason TEXT,
+  PRIMARY KEY (import_id, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS exports (
   plan_id TEXT, change_id INTEGER, run_id TEXT, sync TEXT, piece TEXT, body TEXT, at TEXT,
   export_id TEXT, settled INTEGER DEFAULT 0,
@@ -48,6 +51,16 @@ class ImportIntent:
     at: datetime
     import_id: str | None
     settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A row of an import that Connectif refused; `file` and `row` of the source that it is from."""
+
+    key: str
+    file: str | None
+    row: int | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +271,24 @@ class Journal:
         """The ids of all imports of ours."""
         rows = self._db.execute("SELECT import_id FROM imports WHERE import_id IS NOT NULL")
         return {row[0] for row in rows}
+
+    def record_refused(self, import_id: str, rows: Iterable[RefusedRow]) -> None:
+        """Keep where the refused rows of an import come from, after its plan is gone."""
+        listed = json.dumps([[r.key, r.file, r.row, r.reason] for r in rows])
+        self._write(
+            "INSERT OR REPLACE INTO refused SELECT ?, value ->> 0, value ->> 1, value ->> 2, "
+            "value ->> 3 FROM json_each(?)",
+            (import_id, listed),
+        )
+
+    def refused(self, import_id: str) -> list[RefusedRow]:
+        """The refused rows of an import, in the order of the source."""
+        rows = self._db.execute(
+            "SELECT key, file, row, reason FROM refused WHERE import_id = ? "
+            "ORDER BY file, row, key",
+            (import_id,),
+        )
+        return [RefusedRow(*row) for row in rows]
 
     def intend_export(self, intent: ExportIntent) -> None:
         """An export is about to be asked for, or is taken over from an earlier plan."""

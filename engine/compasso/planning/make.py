@@ -236,6 +236,7 @@ class _Builder:
         )
         desired, selected, rejected = mapped.desired, mapped.selected, mapped.rejected
         self.sources[sync.name] = mapped.fingerprint
+        self.extras[sync.name] = {"files": list(desired.files)}
         rejects = self._rejects(sync.name)
         check_rejects(sync, desired, rejected, mapped.total, rejects)
         gave_way, doubled = duplicate_keys(self.connection, desired, sync.duplicates, sync.order_by)
@@ -274,7 +275,7 @@ class _Builder:
         chosen = stocks.choose_codes(
             self.connection, found, sync, self.options.account, self.state, now
         )
-        self.extras[sync.name] = dict(chosen.options)
+        self.extras[sync.name] |= chosen.options
         return chosen.diff, chosen.warnings, chosen.notes
 
     def _keep_digests(self, name: str, found: Diff, selected: Selection) -> None:

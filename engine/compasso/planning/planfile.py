@@ -11,7 +11,8 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,15 @@ def _unpack(path: Path, folder: Path) -> dict[str, Any]:
         what = f" ({', '.join(altered)})" if altered else " (manifest.json)"
         raise CompassoError.say(f"{path} was altered after it was made{what}", again)
     return manifest
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePlace:
+    """A change's key, and the row of the source that it is from."""
+
+    key: str
+    file: str | None
+    row: int | None
 
 
 class Plan:
@@ -232,6 +242,24 @@ class Plan:
                     {"f": str(self.changes_file), "first": batch.first, "last": batch.last},
                 ).fetchall()
             )
+
+    def places(self, changes: Sequence[int]) -> dict[int, ChangePlace]:
+        """The key of each of these changes, and the row of the source that it is from."""
+        with cursor() as connection:
+            rows = connection.execute(
+                "SELECT change_id, sync, key, source_file, source_row FROM read_parquet($f) "
+                "WHERE change_id IN (SELECT unnest($changes)) ORDER BY change_id",
+                {"f": str(self.changes_file), "changes": list(changes)},
+            ).fetchall()
+        names = {sync: self.options(sync).get("files") or [] for sync in {r[1] for r in rows}}
+        return {
+            change: ChangePlace(
+                key,
+                names[sync][file] if file is not None and file < len(names[sync]) else None,
+                row,
+            )
+            for change, sync, key, file, row in rows
+        }
 
     def check_state(self, state: State) -> None:
         """Raise CompassoError when the state has moved on since the plan was made.

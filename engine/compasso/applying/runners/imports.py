@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import csv
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
-from compasso.applying.journal import ImportIntent
+from compasso.applying.journal import ImportIntent, RefusedRow
 from compasso.applying.runners.base import Work
 from compasso.applying.stocks import codes_still_needed
 from compasso.connectif import LostAnswer
@@ -26,6 +26,7 @@ from compasso.targets import Target
 QUEUE = 10  # documented: at most so many imports may wait
 _DONE = {"finished", "error", "cancelled"}
 _SLOWEST_POLL = 15.0
+_KEPT_REFUSED = 10_000  # rows of one import whose place is kept
 # The account's clock and ours may differ by this much.
 _CLOCK_SKEW = timedelta(minutes=2)
 # An import that has not ended by then will not be waited for any longer: its rows count as
@@ -234,6 +235,8 @@ class ImportRunner:
             failures = dict.fromkeys(keys.values(), reason)
         elif one.last.get("errors"):
             failures = await self._failed_rows(one, keys)
+        if failures:
+            self._keep_refused(one, failures)
         self.work.state.commit(
             Commit(
                 sync=batch.sync,
@@ -256,6 +259,15 @@ class ImportRunner:
                 tally.fail(batch.sync, names.get(change, ""), batch.operation, reason)
         self.work.show(batch.sync, "")
         return applied
+
+    def _keep_refused(self, one: _Running, failures: Mapping[int, str]) -> None:
+        """For `compasso imports show`: where the first of the refused rows come from."""
+        places = self.plan.places(sorted(failures)[:_KEPT_REFUSED])
+        rows = [
+            RefusedRow(place.key, place.file, place.row, failures[change])
+            for change, place in places.items()
+        ]
+        self.journal.record_refused(one.import_id, rows)
 
     async def settle_left_over(self, sync: str) -> int:
         batches = {b.batch_id: b for b in self.plan.batches}
