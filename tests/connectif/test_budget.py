@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compasso.connectif import Budget, SqliteLedger
+from compasso.connectif import Budget, Claim, SqliteLedger
+from compasso.connectif.ledger import Terms, Waiter
 from compasso.model import Priority
 from compasso.sandbox.rate import RateLimit
 from compasso.sandbox.settings import Behaviour
@@ -27,8 +28,8 @@ class Server:
         allowed, headers = self.rate.take(count)
         return allowed, {name.lower(): value for name, value in headers.items()}
 
-    async def request(self, budget, seconds=0.1, priority=Priority.NORMAL):
-        ticket = await budget.acquire(priority)
+    async def request(self, budget, seconds=0.1, claim=Priority.NORMAL):
+        ticket = await budget.acquire(claim)
         before = random.Random(len(self.came)).random() * seconds
         await self.clock.sleep(before)
         self.came.append(self.clock.now())
@@ -106,23 +107,74 @@ def test_a_server_with_a_lower_limit_than_ours_is_believed():
     assert len(server.came) >= 0.9 * 20 * 5
 
 
-def test_another_client_is_noticed_with_the_first_answer_and_given_way():
+@pytest.mark.parametrize("sliding", [False, True])
+@pytest.mark.parametrize("reserve", [0, 10])
+@pytest.mark.parametrize("every", [2, 30])
+def test_another_client_is_noticed_with_the_first_answer_and_given_way(sliding, reserve, every):
     clock = VirtualClock()
-    server = Server(clock)
-    budget = make_budget(clock, reserve=5)
+    server = Server(clock, sliding_window=sliding)
+    budget = make_budget(clock, reserve=reserve)
+    strangers_refused = 0
 
     async def stranger():
+        """Thirty a minute, one by one or fifteen at once."""
+        nonlocal strangers_refused
         while clock.now() < end:
-            server.take(15)
-            await clock.sleep(30)
+            allowed, _ = server.take(every // 2)
+            strangers_refused += not allowed and clock.now() > end - 480  # known by then
+            await clock.sleep(every)
 
     async def both():
-        await asyncio.gather(stranger(), spend(server, budget, end, workers=1))
+        await asyncio.gather(stranger(), spend(server, budget, end, workers=8))
 
     end = clock.now() + 600
     run_virtually(both(), clock)
     assert server.refused == 0
-    assert len(server.came) >= 500  # 700 a ten minutes are left by the stranger and the reserve
+    assert strangers_refused == 0
+    assert len(server.came) >= 550  # 700 in ten minutes are left by the stranger
+    assert budget.view().foreign >= 15
+
+
+def test_a_stranger_that_goes_away_is_forgotten_after_two_minutes():
+    clock = VirtualClock()
+    server = Server(clock)
+    budget = make_budget(clock)
+
+    async def work():
+        await server.request(budget)
+        server.take(40)
+        await server.request(budget)
+        assert budget.view().limit == 60
+        await clock.sleep(150)
+        await server.request(budget)
+        assert budget.view().limit == 100
+
+    run_virtually(work(), clock)
+    assert server.refused == 0
+
+
+def test_a_slow_answer_from_the_last_window_does_not_hide_the_new_one():
+    clock = VirtualClock()
+    server = Server(clock)
+    budget = make_budget(clock)
+
+    async def slow():
+        ticket = await budget.acquire()
+        _, headers = server.take()
+        await clock.sleep(70)
+        budget.settle(ticket, headers, 200)
+
+    async def work():
+        task = asyncio.create_task(slow())
+        await clock.sleep(65)
+        await server.request(budget)
+        server.take(90)
+        await server.request(budget)
+        await task
+        await asyncio.gather(*(server.request(budget) for _ in range(30)))
+
+    run_virtually(work(), clock)
+    assert server.refused == 0
 
 
 def test_a_refusal_is_waited_out_as_long_as_the_server_says():
@@ -165,7 +217,7 @@ def test_high_priority_goes_first():
     done = []
 
     async def one(name, priority):
-        await server.request(budget, priority=priority)
+        await server.request(budget, claim=priority)
         done.append(name)
 
     async def work():
@@ -176,6 +228,79 @@ def test_high_priority_goes_first():
 
     run_virtually(work(), clock)
     assert done.index("high") < done.index("low")
+
+
+async def count_served(server, ledger_file, claims, seconds):
+    """How many requests each claim got, all wanting as many as they can, each its own process."""
+    got = {}
+
+    async def one(name, claim):
+        budget = make_budget(server.clock, ledger=SqliteLedger(ledger_file))
+        got[name] = 0
+
+        async def worker():
+            while server.clock.now() < end:
+                await server.request(budget, claim=claim)
+                got[name] += 1
+
+        await asyncio.gather(*(worker() for _ in range(4)))
+
+    end = server.clock.now() + seconds
+    await asyncio.gather(*(one(name, claim) for name, claim in claims.items()))
+    return got
+
+
+def test_priority_holds_across_processes_and_the_low_one_does_not_starve(tmp_path):
+    clock = VirtualClock()
+    server = Server(clock)
+    claims = {p.value: Claim(p, p.value, left=10_000) for p in Priority}
+    got = run_virtually(count_served(server, tmp_path / "b.sqlite", claims, 600), clock)
+    assert server.refused == 0
+    assert got["high"] > 0.75 * sum(got.values())
+    assert got["low"] > 0.02 * sum(got.values())
+    assert sum(got.values()) >= 980
+
+
+def test_syncs_of_one_priority_take_turns(tmp_path):
+    clock = VirtualClock()
+    server = Server(clock)
+    claims = {
+        name: Claim(Priority.NORMAL, name, left=10_000) for name in ("crm", "catalogue", "orders")
+    }
+    got = run_virtually(count_served(server, tmp_path / "b.sqlite", claims, 600), clock)
+    assert max(got.values()) - min(got.values()) <= 0.1 * sum(got.values())
+
+
+def test_the_earliest_deadline_goes_first_whatever_the_priority(tmp_path):
+    clock = VirtualClock()
+    server = Server(clock)
+    now = clock.monotonic()
+    claims = {
+        "none": Claim(Priority.HIGH, "none", left=10_000),
+        "late": Claim(Priority.LOW, "late", now + 3600, left=10_000),
+        "soon": Claim(Priority.LOW, "soon", now + 1200, left=10_000),
+        "over": Claim(Priority.LOW, "over", now - 10, left=10_000),  # too late: as if it had none
+    }
+    got = run_virtually(count_served(server, tmp_path / "b.sqlite", claims, 600), clock)
+    assert got["soon"] > 0.75 * sum(got.values())
+    assert min(got.values()) > 0
+
+
+def test_a_process_that_dies_in_line_does_not_hold_up_the_others():
+    clock = VirtualClock()
+    server = Server(clock, limit=2)
+    ledger = SqliteLedger(":memory:")
+    budget = make_budget(clock, limit=2, ledger=ledger)
+
+    async def work():
+        await asyncio.gather(server.request(budget), server.request(budget))
+        dead = Waiter("dead", Priority.HIGH.rank, None, clock.monotonic())
+        ledger.take(clock.monotonic(), Terms(2, 0), dead, None)  # and never heard of again
+        begin = clock.now()
+        await server.request(budget)
+        return clock.now() - begin
+
+    assert run_virtually(work(), clock) < 65
 
 
 @pytest.mark.parametrize("jump", [-86400, -30, 30, 61, 86400])
@@ -198,10 +323,11 @@ def test_a_clock_that_is_set_neither_opens_a_slot_too_early_nor_stops_the_budget
 
 def test_after_a_restart_of_the_machine_the_requests_before_it_still_count(tmp_path):
     ledger = SqliteLedger(tmp_path / "budget.sqlite")
+    terms, anyone = Terms(5, 0), Waiter("", 1, None, 0.0)
     for _ in range(5):
-        ticket, _ = ledger.take(1_000_000.0, 5)
-        ledger.settle(ticket, 1_000_000.1)
+        ticket, _, _ = ledger.take(1_000_000.0, terms, anyone, None)
+        ledger.settle(ticket, 1_000_000.1, None)
     # The machine counts from its start again.
-    assert ledger.take(20.0, 5)[0] is None
-    assert ledger.take(79.0, 5)[0] is None
-    assert ledger.take(81.0, 5)[0] is not None
+    assert ledger.take(20.0, terms, anyone, None)[0] is None
+    assert ledger.take(79.0, terms, anyone, None)[0] is None
+    assert ledger.take(81.0, terms, anyone, None)[0] is not None

@@ -1,13 +1,15 @@
 """The Connectif API over HTTP, under a request budget."""
 
-from compasso.connectif.budget import Budget, BudgetView, Ledger, SqliteLedger
+from compasso.connectif.budget import Budget, BudgetView, Claim
 from compasso.connectif.client import Answer, Client, LimitReached, LostAnswer
 from compasso.connectif.clock import Clock, SystemClock
+from compasso.connectif.ledger import Ledger, SqliteLedger
 
 __all__ = [
     "Answer",
     "Budget",
     "BudgetView",
+    "Claim",
     "Client",
     "Clock",
     "Ledger",
