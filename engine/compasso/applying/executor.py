@@ -8,16 +8,20 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from compasso.applying.journal import Journal
 from compasso.applying.result import ApplyResult, Limits, Progress, SyncResult
 from compasso.applying.runners import Stop, Tally, Work, make_runners
-from compasso.connectif import Client, LimitReached
+from compasso.connectif import Client, LimitReached, Unreachable
 from compasso.model import CompassoError
 from compasso.planning import Plan
 from compasso.spec import Project
 from compasso.state import State
 from compasso.targets import load_target
+
+_TICK = 2.0  # seconds between looks at the deadline
+_GRACE_SECONDS = 4.0  # how long a stop waits for answers that are under way
 
 
 async def apply_plan(
@@ -77,6 +81,8 @@ class _Run:
         self.first_request = client.sent
         most = self.limits.max_requests
         client.most = None if most is None else client.sent + most
+        client.check = self._check_stop
+        self.halted: BaseException | None = None
         self.tally = Tally(plan.syncs)
         self.work = Work(
             plan, state, client, journal, self.run_id, self.tally, self._check_stop, self._show
@@ -90,14 +96,16 @@ class _Run:
         reason: str | None = None
         try:
             self._count_earlier()
-            for sync in dict.fromkeys(b.sync for b in self.plan.batches):
-                await self._apply_sync(sync)
+            for syncs in self._ranks():
+                await self._apply_together(syncs)
             for sync in self.plan.syncs:
                 self.state.complete(sync, datetime.now(UTC), self.plan.digests_file)
         except Stop as stopped:
             reason = str(stopped)
         except LimitReached:
             reason = f"reached --max-requests {self.limits.max_requests}"
+        except Unreachable as error:
+            reason = error.diagnostics[0].message
         except CompassoError:
             self._end("error")
             raise
@@ -129,6 +137,44 @@ class _Run:
         for batch in self.plan.batches:
             self.earlier[batch.sync] += self.runners[batch.route].done(batch)
 
+    def _ranks(self) -> list[list[str]]:
+        """The syncs in the order in which they must go; those of one rank go together."""
+        ranks: dict[int, list[str]] = {}
+        for batch in self.plan.batches:
+            together = ranks.setdefault(load_target(batch.target).rank, [])
+            if batch.sync not in together:
+                together.append(batch.sync)
+        return [ranks[rank] for rank in sorted(ranks)]
+
+    async def _apply_together(self, syncs: list[str]) -> None:
+        """Apply syncs of one rank at once: imports of one while calls of another go on.
+
+        Who gets a request is for the budget to say. When one ends the run, the others stop at
+        their next step; who does not stop within the grace is cut off, and the journal knows.
+        """
+        tasks = {asyncio.create_task(self._apply_sync(sync)) for sync in syncs}
+        asked = asyncio.create_task(self.stop.wait())
+        pending: set[asyncio.Task[Any]] = set(tasks)
+        try:
+            while pending and self.halted is None:
+                done, _ = await asyncio.wait(
+                    {*pending, asked}, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED
+                )
+                pending -= done
+                errors = [e for task in done if (e := task.exception()) is not None]
+                self.halted = errors[0] if errors else self._reason_to_stop()
+            if pending:
+                _, pending = await asyncio.wait(pending, timeout=_GRACE_SECONDS)
+        finally:
+            for task in (*pending, asked):
+                task.cancel()
+            await asyncio.gather(*tasks, asked, return_exceptions=True)
+        errors = [e for t in tasks if not t.cancelled() and (e := t.exception()) is not None]
+        if errors:
+            raise min(errors, key=_severity)
+        if self.halted is not None:
+            raise self.halted
+
     async def _apply_sync(self, sync: str) -> None:
         batches = [b for b in self.plan.batches if b.sync == sync]
         target = load_target(batches[0].target)
@@ -138,11 +184,19 @@ class _Run:
                 await runner.run(mine, target)
 
     def _check_stop(self) -> None:
+        """Raise what ends the run. Runners call it between steps, the client while it waits."""
+        if self.halted is None:
+            self.halted = self._reason_to_stop()
+        if self.halted is not None:
+            raise Stop(str(self.halted))
+
+    def _reason_to_stop(self) -> Stop | None:
         if self.stop.is_set():
-            raise Stop("stopped by a signal")
+            return Stop("stopped by a signal")
         deadline = self.limits.deadline_seconds
         if deadline is not None and self.client.clock.monotonic() - self.started >= deadline:
-            raise Stop("reached --deadline")
+            return Stop("reached --deadline")
+        return None
 
     def _show(self, sync: str, waiting_for: str) -> None:
         view = self.client.budget.view()
@@ -181,3 +235,12 @@ class _Run:
             syncs=tuple(syncs),
             notes=tuple(self.tally.notes),
         )
+
+
+def _severity(error: BaseException) -> int:
+    """Which of several errors tells best why the run ended."""
+    if isinstance(error, Unreachable):
+        return 2
+    if isinstance(error, (Stop, LimitReached)):
+        return 3
+    return 1 if isinstance(error, CompassoError) else 0

@@ -1,7 +1,8 @@
 """The Connectif API over HTTP, under a request budget."""
 
+from compasso.connectif.breaker import NoAnswer, Unreachable
 from compasso.connectif.budget import Budget, BudgetView, Claim
-from compasso.connectif.client import Answer, Client, LimitReached, LostAnswer
+from compasso.connectif.client import Answer, Client, LimitReached, LostAnswer, Seen
 from compasso.connectif.clock import Clock, SystemClock
 from compasso.connectif.ledger import Ledger, SqliteLedger
 
@@ -15,6 +16,9 @@ __all__ = [
     "Ledger",
     "LimitReached",
     "LostAnswer",
+    "NoAnswer",
+    "Seen",
     "SqliteLedger",
     "SystemClock",
+    "Unreachable",
 ]

@@ -22,7 +22,8 @@ from compasso.model import Priority
 
 BudgetView = LedgerView
 _RESET_MARGIN = 1.0
-_LONGEST_SLEEP = 0.5  # another process may let go, or a stop be asked for
+_LONGEST_SLEEP = 2.0  # a waiter has to be heard of (see `ledger.SILENT_AFTER`)
+_SLICE = 0.5  # a stop may be asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +92,22 @@ class Budget:
             while True:
                 if check is not None:
                     check()
-                ticket, place, wait = self.ledger.take(self.clock.monotonic(), self.terms, waiter, place)
+                ticket, place, wait = self.ledger.take(
+                    self.clock.monotonic(), self.terms, waiter, place
+                )
                 if ticket is not None:
                     return ticket
                 await self.clock.sleep(min(wait, _LONGEST_SLEEP))
         finally:
             if ticket is None and place is not None:
                 self.ledger.leave(place)
+
+    async def _sleep(self, seconds: float, check: Callable[[], None] | None) -> None:
+        while seconds > 0:
+            await self.clock.sleep(min(seconds, _SLICE))
+            seconds -= _SLICE
+            if check is not None:
+                check()
 
     def settle(self, ticket: int, headers: Mapping[str, str] | None, status: int | None) -> None:
         """The request was answered (headers, status) or lost (None)."""

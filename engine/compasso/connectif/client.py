@@ -5,9 +5,10 @@ It stands alone: it knows nothing of specs, plans or state.
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,11 +17,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from compasso.connectif.budget import Budget, backoff
+from compasso.connectif.breaker import Breaker, NoAnswer, Unreachable
+from compasso.connectif.budget import Budget, Claim, backoff
 from compasso.connectif.clock import Clock
 from compasso.model import ApiCall, CompassoError, Priority
 
 TRIES = 8
+_REFUSALS = 30  # 429 in a row for one request: others leave nothing of the account's limit
 # No connection was made, so the request cannot have had an effect.
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _TIMEOUT = httpx.Timeout(30.0, read=60.0, write=120.0)
@@ -51,6 +54,21 @@ class Answer:
         said = "; ".join(parts) or str(self.body.get("detail") or self.body.get("title") or "")
         code = f" {self.body['code']}" if self.body.get("code") else ""
         return f"{self.status}{code}: {said}"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One request as logs and traces may show it: no address, no body, nothing personal.
+
+    `name` is the method and the collection ("PATCH /contacts"); `status` is None when there was
+    no answer. Times are seconds since 1970.
+    """
+
+    name: str
+    status: int | None
+    started: float
+    ended: float
+    error: str | None = None
 
 
 class LostAnswer(Exception):  # noqa: N818 - what happened, not whose fault
@@ -89,9 +107,15 @@ class Client:
         self.sent = 0
         self.most: int | None = None  # how many requests may be sent in all
         self.tries = TRIES
+        # Called while a request waits for its turn; may raise to give it up.
+        self.check: Callable[[], None] = lambda: None
+        # Told of each request that was sent.
+        self.observe: Callable[[Seen], None] = lambda _seen: None
         self._waiting = 0
         self._key = key
         self._random = random.Random(seed)  # noqa: S311 - jitter, not a secret
+        self._breaker = Breaker(base_url, clock, self._random)
+        self._callers = itertools.count()
         self._http = httpx.AsyncClient(base_url=base_url, timeout=_TIMEOUT, transport=transport)
 
     async def __aenter__(self) -> Client:
@@ -108,64 +132,53 @@ class Client:
     async def send(
         self,
         call: ApiCall,
-        priority: Priority = Priority.NORMAL,
+        claim: Claim | Priority = Priority.NORMAL,
         *,
         leaving: Callable[[], None] = lambda: None,
     ) -> Answer:
         """Send a call that may be repeated, until it is answered by other than 429 or 5xx.
 
         `leaving` is called just before each try leaves, when it has its place in the budget.
-        Raises CompassoError: 401, 403, or no answer after all tries.
+        The last answer may be a 5xx if all tries failed while other requests fared better.
+        Raises NoAnswer likewise; CompassoError: 401, 403; Unreachable: the API is down.
         """
         return await self._repeat(
-            lambda: self._once(call.method, call.path, priority, call=call, leaving=leaving),
-            call.method,
+            lambda: self._once(call.method, call.path, claim, call=call, leaving=leaving)
         )
 
     async def send_once(
         self,
         call: ApiCall,
-        priority: Priority = Priority.NORMAL,
+        claim: Claim | Priority = Priority.NORMAL,
         *,
         leaving: Callable[[], None] = lambda: None,
     ) -> Answer:
         """Send a call that may not be repeated blindly.
 
         A refused call (429) and one that never reached the server had no effect: they are sent
-        again. Raises LostAnswer when nobody knows, also after 5xx; CompassoError.
+        again. Raises LostAnswer when nobody knows, also after 5xx; CompassoError; Unreachable.
         """
-        for attempt in range(self.tries):
-            try:
-                answer = await self._once(
-                    call.method, call.path, priority, call=call, leaving=leaving
-                )
-            except LostAnswer as lost:
-                if lost.left:
-                    raise
-                await self.pause(attempt)
-                continue
-            if answer.status >= 500:
-                raise LostAnswer(f"status {answer.status}")
-            if answer.status != 429:
-                return answer
-        raise self.unreachable(call.method, "refused, or no connection, every time")
+        return await self._repeat(
+            lambda: self._once(call.method, call.path, claim, call=call, leaving=leaving),
+            once_only=True,
+        )
 
     async def pause(self, attempt: int, *, at_least: float = 0.0) -> None:
         """Wait before the next try: longer and longer, at random."""
-        await self.clock.sleep(max(at_least, backoff(attempt, self._random.random())))
+        end = self.clock.now() + max(at_least, backoff(attempt, self._random.random()))
+        while (left := end - self.clock.now()) > 0:
+            self.check()
+            await self.clock.sleep(min(left, 0.5))
 
-    def unreachable(self, method: str, last: str) -> CompassoError:
+    def unreachable(self, method: str, last: str) -> Unreachable:
         """The error that says that the API does not answer."""
-        return CompassoError.say(
-            f"cannot reach Connectif at {self.base_url}: {method} failed {self.tries} times ({last})",
-            "what was applied is safe; try again later, and check base_url and the network",
-        )
+        return NoAnswer(self.base_url, f"{method} failed {self.tries} times ({last})")
 
     async def create_import(
         self,
         kind: str,
         file: Path,
-        priority: Priority = Priority.NORMAL,
+        claim: Claim | Priority = Priority.NORMAL,
         *,
         override_existing: bool = True,
         update_only_empty_fields: bool = False,
@@ -184,25 +197,26 @@ class Client:
         }
         if coupon_set_id is not None:
             fields["couponSetId"] = coupon_set_id
-        while True:
+
+        async def once() -> Answer:
             with file.open("rb") as content:
-                answer = await self._once(
+                return await self._once(
                     "POST",
                     "/imports/",
-                    priority,
+                    claim,
                     data=fields,
                     files={"file": (f"{kind}.csv", content, "text/csv")},
                 )
-            if answer.status != 429:
-                return answer
 
-    async def get_import(self, identity: str, priority: Priority = Priority.NORMAL) -> Answer:
+        return await self._repeat(once, once_only=True)
+
+    async def get_import(self, identity: str, claim: Claim | Priority = Priority.NORMAL) -> Answer:
         """GET /imports/{id} (documented, D11)."""
-        return await self.send(ApiCall("GET", f"/imports/{identity}"), priority)
+        return await self.send(ApiCall("GET", f"/imports/{identity}"), claim)
 
-    async def list_imports(self, priority: Priority = Priority.NORMAL) -> list[dict[str, Any]]:
+    async def list_imports(self, claim: Claim | Priority = Priority.NORMAL) -> list[dict[str, Any]]:
         """GET /imports/ (seen in a public client): the first page, newest first (a guess)."""
-        answer = await self.send(ApiCall("GET", "/imports/"), priority)
+        answer = await self.send(ApiCall("GET", "/imports/"), claim)
         if not answer.ok or not isinstance(answer.body, dict):
             raise CompassoError.say(f"the list of imports cannot be read: {answer.reason()}")
         return list(answer.body.get("results") or [])
@@ -231,7 +245,7 @@ class Client:
             except httpx.TransportError as error:
                 raise LostAnswer(type(error).__name__) from error
 
-        return (await self._repeat(once, "GET")).status
+        return (await self._repeat(once)).status
 
     async def pages(self, path: str) -> AsyncIterator[dict[str, Any]]:
         """All results of a list, following links.next (documented, D9 D10 D12)."""
@@ -252,28 +266,74 @@ class Client:
         path = parts.path.removeprefix(urlsplit(self.base_url).path.rstrip("/"))
         return f"{path}?{parts.query}" if parts.query else path
 
-    async def _repeat(self, once: Callable[[], Any], method: str) -> Answer:
-        last = "no answer"
-        for attempt in range(self.tries):
-            try:
-                answer: Answer = await once()
-            except LostAnswer as lost:
-                last = str(lost)
-            else:
-                if answer.status != 429 and answer.status < 500:
+    async def _repeat(
+        self, once: Callable[[], Awaitable[Answer]], *, once_only: bool = False
+    ) -> Answer:
+        """Try until there is an answer; with `once_only`, only while no try had an effect."""
+        caller = next(self._callers)
+        attempt = refusals = 0
+        answer: Answer | None = None
+        while True:
+            if answer is None:
+                await self._breaker.enter(caller, self.check)
+            elif await self._at_fault(caller, answer):
+                return answer
+            answer, lost = await self._try(once, caller)
+            if answer is not None and answer.status < 500:
+                if answer.status != 429:
                     return answer
-                last = f"status {answer.status}"
-                if answer.status == 429:  # the budget waits as long as the server said
-                    continue
-            if attempt < self.tries - 1:
-                await self.pause(attempt)
-        raise self.unreachable(method, last)
+                refusals += 1  # the budget waits as long as the server said
+                if refusals >= _REFUSALS:
+                    raise Unreachable(self.base_url, f"refused {refusals} times (429)")
+                continue
+            if once_only and (lost is None or lost.left):
+                raise lost or LostAnswer(self._breaker.last)
+            attempt += 1
+            if self._breaker.open:
+                continue
+            if attempt < self.tries:
+                await self.pause(attempt - 1)
+            elif answer is not None:
+                return answer
+            else:
+                raise NoAnswer(
+                    self.base_url, f"no answer to {attempt} tries ({self._breaker.last})"
+                )
+
+    async def _try(
+        self, once: Callable[[], Awaitable[Answer]], caller: int
+    ) -> tuple[Answer | None, LostAnswer | None]:
+        try:
+            answer = await once()
+        except LostAnswer as lost:
+            self._breaker.failed(caller, str(lost))
+            return None, lost
+        except BaseException:
+            self._breaker.leave(caller)
+            raise
+        if answer.status < 500:
+            self._breaker.succeeded()
+        else:
+            self._breaker.failed(caller, f"status {answer.status}")
+        return answer, None
+
+    async def _at_fault(self, caller: int, answer: Answer) -> bool:
+        """Whether it is for this one request alone that the API is down: an error of the
+        server's own (500), and no other request failed."""
+        try:
+            await self._breaker.enter(caller, self.check)
+        except Unreachable:
+            if answer.status != 500 or self._breaker.callers != {caller}:
+                raise
+            self._breaker.succeeded()
+            return True
+        return False
 
     async def _once(
         self,
         method: str,
         path: str,
-        priority: Priority,
+        claim: Claim | Priority,
         call: ApiCall | None = None,
         leaving: Callable[[], None] = lambda: None,
         **more: Any,
@@ -282,12 +342,14 @@ class Client:
             raise LimitReached
         self._waiting += 1  # counted, so that several at once do not go past the limit
         try:
-            ticket = await self.budget.acquire(priority)
+            ticket = await self.budget.acquire(claim, self.check)
         finally:
             self._waiting -= 1
         self.sent += 1
         headers = {"Authorization": f"apiKey {self._key()}"}
         response: httpx.Response | None = None
+        failed: str | None = None
+        started = self.clock.now()
         try:
             if call is not None and call.body is not None:
                 more["json"] = call.body
@@ -296,16 +358,16 @@ class Client:
             leaving()
             response = await self._http.request(method, path, headers=headers, **more)
         except httpx.TransportError as error:
-            raise LostAnswer(
-                type(error).__name__, left=not isinstance(error, _NEVER_LEFT)
-            ) from error
+            failed = type(error).__name__
+            raise LostAnswer(failed, left=not isinstance(error, _NEVER_LEFT)) from error
         except httpx.InvalidURL as error:
             raise CompassoError.say(f"base_url is not an address: {self.base_url}") from error
         finally:
             known: Mapping[str, str] | None = response.headers if response is not None else None
-            self.budget.settle(
-                ticket, known, response.status_code if response is not None else None
-            )
+            status = response.status_code if response is not None else None
+            self.budget.settle(ticket, known, status)
+            name = f"{method} /{path.lstrip('/').split('/', 1)[0].split('?', 1)[0]}"
+            self.observe(Seen(name, status, started, self.clock.now(), failed))
         _refuse(response)
         return _answer(response)
 

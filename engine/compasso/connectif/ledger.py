@@ -16,7 +16,7 @@ from typing import Protocol
 WINDOW = 60.0
 MARGIN = 0.05  # for clocks that do not tick together
 # A request whose process died is forgotten after this long, counted from its sending.
-LOST_AFTER = 300.0
+LOST_AFTER = 150.0
 # A waiter that has not been heard of for this long is gone (a killed process).
 SILENT_AFTER = 3.0
 # One request in so many goes to whoever has waited longest, whatever the rank: nobody starves.
@@ -26,6 +26,8 @@ _CEILING = 1.0  # servers round the end of a window up to a whole second
 ACTIVE_FOR = 5.0
 # When nothing was heard for so long, one request may find out whether there is room.
 PROBE_AFTER = 5.0
+# The first request after a quiet time is waited for so long before others follow.
+ALONE_FOR = 3.0
 _FORMAT = 3
 _TAKEN = "(answered IS NULL OR answered > ?)"  # a slot that is not free
 
@@ -137,12 +139,14 @@ def allowed_now(terms: Terms, server: ServerView | None, now: float) -> int:
     return max(1, limit - max(terms.reserve, foreign))
 
 
-def room_at_server(terms: Terms, server: ServerView | None, in_flight: int, now: float) -> float:
+def room_at_server(
+    terms: Terms, server: ServerView | None, in_flight: int, fresh: int, now: float
+) -> float:
     """How many requests the server's window has room for, less what others will want of it."""
     if server is None or now >= server.reset_high + WINDOW:
         # Nothing is known: the first request goes alone, so that its answer tells exactly what
-        # others have used.
-        return 1 - in_flight
+        # others have used. (Older ones may be of a process that was killed.)
+        return 1 - fresh
     foreign = foreign_in_a_minute(server, now)
     # Alone, our own count is the better one: it frees slots one by one.
     if not foreign and (server.sliding or now >= server.reset_low):
@@ -217,17 +221,17 @@ class SqliteLedger:
                 return None, place, blocked - now
             server = self._server()
             allowed = allowed_now(terms, server, now)
-            taken, in_flight = db.execute(
-                f"SELECT count(*) FILTER (WHERE {_TAKEN}), count(*) FILTER (WHERE answered IS NULL) "
-                "FROM slots",
-                (now - WINDOW - MARGIN,),
+            taken, in_flight, fresh = db.execute(
+                f"SELECT count(*) FILTER (WHERE {_TAKEN}), count(*) FILTER (WHERE answered IS NULL), "
+                "count(*) FILTER (WHERE answered IS NULL AND sent > ?) FROM slots",
+                (now - WINDOW - MARGIN, now - ALONE_FOR),
             ).fetchone()
             if taken >= allowed:
                 return None, place, self._free_in(now, taken - allowed)
             pause = self._pace(now, allowed) if foreign_in_a_minute(server, now) else 0.0
             if pause > 0:
                 return None, place, pause
-            at_server = room_at_server(terms, server, in_flight, now)
+            at_server = room_at_server(terms, server, in_flight, fresh, now)
             if at_server < 1:
                 # Room comes with the next answer, with time (others wanted less), or at the reset.
                 return None, place, 0.25

@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol
 
 from compasso.applying.journal import Journal
 from compasso.applying.result import RecordFailure
-from compasso.connectif import Client
+from compasso.connectif import Claim, Client
 from compasso.model import Batch, Operation
 from compasso.planning import Plan
 from compasso.spec import Secret
@@ -59,6 +59,16 @@ class Work:
     show: Callable[[str, str], None] = field(default=lambda _sync, _waiting_for: None)
     root: Path = Path()  # the project's folder
     connections: Mapping[str, Secret] = field(default_factory=dict)  # databases, by name
+    # When each sync must be done (monotonic seconds), for those whose schedule says so.
+    deadlines: Mapping[str, float] = field(default_factory=dict)
+
+    def claim(self, batch: Batch) -> Claim:
+        """The place in the budget's line that the requests of a batch have."""
+        done = self.tally.applied[batch.sync] + self.tally.failed[batch.sync]
+        wanted = sum(b.requests for b in self.plan.batches if b.sync == batch.sync)
+        return Claim(
+            batch.priority, batch.sync, self.deadlines.get(batch.sync), max(0, wanted - done)
+        )
 
 
 class Runner(Protocol):

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from compasso.applying.explain import explain
 from compasso.applying.journal import APPLIED, FAILED, GONE, UNCERTAIN, Outcome
 from compasso.applying.runners.base import Work
-from compasso.connectif import Answer, LostAnswer
+from compasso.connectif import Answer, LostAnswer, NoAnswer
 from compasso.model import ApiCall, Batch, Change, CompassoError, Operation
 from compasso.state import Commit
 from compasso.targets import Delivery, Target, load_target
@@ -25,7 +25,7 @@ THERE = "with this key is there already"
 NOT_REMADE = "it was deleted to be made anew, and was not yet: the next plan makes it"
 _TAKEN = frozenset({409, 422})  # how the API may refuse a key that is taken (a guess)
 _COMMIT_EVERY = 200  # outcomes; between commits the journal has them
-_GRACE_SECONDS = 4.0  # how long a stop waits for answers that are under way
+_GRACE_SECONDS = 3.5  # how long a stop waits for answers that are under way
 # A create whose answer was lost is looked for after this long.
 _LOOK_UP_AFTER = 1.0
 # These methods may be sent twice: PATCH is an upsert, DELETE of what is gone does nothing (9.6).
@@ -103,6 +103,7 @@ class CallRunner:
     async def _deliver(self, change: Change, batch: Batch, target: Target) -> Outcome:
         work = self.work
         call = target.call(change, work.plan.key_field(change.sync))
+        claim = work.claim(batch)
         delivery = delivery_of(work, change.sync, target, call)
         once = delivery in {Delivery.ONCE, Delivery.AT_MOST_ONCE}
 
@@ -112,11 +113,14 @@ class CallRunner:
             )
 
         if not once:
-            answer = await work.client.send(call, batch.priority, leaving=intend)
+            try:
+                answer = await work.client.send(call, claim, leaving=intend)
+            except NoAnswer as error:  # others were answered: this record alone is at fault
+                return Outcome(change.change_id, FAILED, 0, error.diagnostics[0].message)
             return await self._judge(change, batch, target, answer)
         anew = change.operation is Operation.UPDATE
         if anew:  # a record that cannot be changed: it goes, and is made again
-            answer = await work.client.send(target.removal(change), batch.priority, leaving=intend)
+            answer = await work.client.send(target.removal(change), claim, leaving=intend)
             if not answer.ok and answer.status != 404:
                 return Outcome(change.change_id, FAILED, answer.status, answer.reason())
         elif change.key in self._conflicts(change.sync):
@@ -139,7 +143,7 @@ class CallRunner:
         work = self.work
         for attempt in range(work.client.tries):
             try:
-                answer = await work.client.send_once(call, batch.priority, leaving=intend)
+                answer = await work.client.send_once(call, work.claim(batch), leaving=intend)
             except LostAnswer:
                 if delivery is Delivery.AT_MOST_ONCE:
                     return Outcome(change.change_id, UNCERTAIN, 0, LOST)
@@ -149,7 +153,8 @@ class CallRunner:
                     return found
             else:
                 return await self._judge(change, batch, target, answer)
-        raise work.client.unreachable(call.method, "its answer was lost every time")
+        reason = f"no answer to {work.client.tries} tries, and it is not there"
+        return Outcome(change.change_id, FAILED, 0, reason)
 
     async def _judge(self, change: Change, batch: Batch, target: Target, answer: Answer) -> Outcome:
         """What an answer means for the record."""
@@ -173,7 +178,7 @@ class CallRunner:
             return None
         record, call = None, target.look_up(change)
         while True:
-            answer = await self.work.client.send(call, batch.priority)
+            answer = await self.work.client.send(call, self.work.claim(batch))
             if not (answer.ok and isinstance(answer.body, dict)):
                 break
             record = target.pick(change, answer.body)

@@ -150,38 +150,36 @@ class ImportRunner:
                 self.plan.plan_id, batch.batch_id, self.work.run_id, batch.sync,
                 str(target.import_type), rows, self._now(), None, False,
             )  # fmt: skip
-            while True:
+            for attempt in range(self.client.tries):
                 self.journal.intend_import(intent)
                 self.work.show(batch.sync, f"uploading {rows:,} rows")
                 try:
                     answer = await self.client.create_import(
                         str(target.import_type),
                         file,
-                        batch.priority,
+                        self.work.claim(batch),
                         # A code that is there already stays as it is.
                         override_existing=coupon_set is None,
                         coupon_set_id=coupon_set,
                     )
                 except LostAnswer:
-                    await self.client.clock.sleep(1.0)
-                    found = await self.find(intent)
-                    if found is None:
-                        continue
-                    import_id = found
-                    break
+                    await self.client.pause(attempt, at_least=1.0)
+                    import_id = await self.find(intent)
+                    if import_id is not None:
+                        break
+                    continue
                 if answer.ok and isinstance(answer.body, dict):
                     import_id = str(answer.body["id"])
                     break
                 self.journal.drop_import(self.plan.plan_id, batch.batch_id)
                 if isinstance(answer.body, dict) and answer.body.get("code") == "E0401":
                     return None
-                if answer.status >= 500:
-                    await self.client.clock.sleep(2.0)
-                    continue
                 raise CompassoError.say(
                     f"Connectif refused the import of {batch.sync}: {answer.reason()}",
                     "what was applied before is safe; `route: calls` in the spec avoids imports",
                 )
+            else:
+                raise self.client.unreachable("POST /imports", "its answer was lost every time")
         self.journal.record_import(self.plan.plan_id, batch.batch_id, import_id)
         return _Running(batch, import_id, rows, self.client.clock.monotonic())
 
@@ -200,12 +198,15 @@ class ImportRunner:
         if not running:
             return []
         if len(running) == 1:
-            answer = await self.client.get_import(running[0].import_id)
+            answer = await self.client.get_import(
+                running[0].import_id, self.work.claim(running[0].batch)
+            )
             seen = {running[0].import_id: answer.body} if answer.ok else {}
             if answer.status == 404:
                 seen = {running[0].import_id: {"status": "error"}}
         else:
-            seen = {str(i.get("id")): i for i in await self.client.list_imports()}
+            claim = self.work.claim(running[0].batch)
+            seen = {str(i.get("id")): i for i in await self.client.list_imports(claim)}
         for one in running:
             one.last = seen.get(one.import_id) or one.last
         now = self.client.clock.monotonic()
