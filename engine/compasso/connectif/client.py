@@ -165,8 +165,8 @@ class Client:
 
     async def pause(self, attempt: int, *, at_least: float = 0.0) -> None:
         """Wait before the next try: longer and longer, at random."""
-        end = self.clock.now() + max(at_least, backoff(attempt, self._random.random()))
-        while (left := end - self.clock.now()) > 0:
+        end = self.clock.monotonic() + max(at_least, backoff(attempt, self._random.random()))
+        while (left := end - self.clock.monotonic()) > 0:
             self.check()
             await self.clock.sleep(min(left, 0.5))
 
