@@ -328,6 +328,7 @@ def test_after_a_restart_of_the_machine_the_requests_before_it_still_count(tmp_p
         ticket, _, _ = ledger.take(1_000_000.0, terms, anyone, None)
         ledger.settle(ticket, 1_000_000.1, None)
     # The machine counts from its start again.
-    assert ledger.take(20.0, terms, anyone, None)[0] is None
-    assert ledger.take(79.0, terms, anyone, None)[0] is None
-    assert ledger.take(81.0, terms, anyone, None)[0] is not None
+    ticket, place, _ = ledger.take(20.0, terms, anyone, None)
+    assert ticket is None
+    assert ledger.take(79.0, terms, anyone, place)[0] is None
+    assert ledger.take(81.0, terms, anyone, place)[0] is not None
