@@ -15,9 +15,10 @@ from compasso.connectif.api.products import Products
 from compasso.connectif.api.purchases import Purchases
 from compasso.connectif.api.store import Store
 from compasso.connectif.api.workflows import Workflows
-from compasso.connectif.budget import Budget, SqliteLedger
+from compasso.connectif.budget import Budget
 from compasso.connectif.client import Client
 from compasso.connectif.clock import SystemClock
+from compasso.connectif.ledger import SqliteLedger
 from compasso.model import Priority
 
 BASE_URL = "https://api.connectif.cloud"
