@@ -75,6 +75,22 @@ def cursor() -> Iterator[DuckDBPyConnection]:
         connection.close()
 
 
+def copy_database(source: Path, target: Path) -> None:
+    """Copy what a DuckDB file holds into a new file, without what was deleted in it."""
+    engine = _running()
+    alias = engine.attach(source, read_only=False)
+    try:
+        other = engine.attach(target, read_only=False)
+        try:
+            with cursor() as connection:
+                connection.execute(f"COPY FROM DATABASE {alias} TO {other}")
+                connection.execute(f"CHECKPOINT {other}")
+        finally:
+            engine.detach(target, other, read_only=False)
+    finally:
+        engine.detach(source, alias, read_only=False)
+
+
 @contextmanager
 def open_file(path: Path, *, read_only: bool = False) -> Iterator[DuckDBPyConnection]:
     """A connection whose tables are those of a DuckDB file, until the block ends.

@@ -267,6 +267,17 @@ class Journal:
             for row in rows
         ]  # fmt: skip
 
+    def erase_reasons(self, texts: Sequence[str]) -> int:
+        """Blank the reasons that hold one of these texts, down to the bytes of the file."""
+        erased = 0
+        self._db.execute("PRAGMA secure_delete = ON")
+        for text in texts:
+            erased += self._db.execute(
+                "UPDATE calls SET reason = NULL WHERE instr(lower(reason), lower(?))", (text,)
+            ).rowcount
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return erased
+
     def known_imports(self) -> set[str]:
         """The ids of all imports of ours."""
         rows = self._db.execute("SELECT import_id FROM imports WHERE import_id IS NOT NULL")

@@ -18,7 +18,7 @@ from compasso.planning.lines import (
     mapped_fields,
     selection_mapping,
 )
-from compasso.planning.resolve import compile_sync, resolve_target
+from compasso.planning.resolve import compile_sync, resolve_target, sending_options
 from compasso.planning.selection import (
     Selection,
     basis_of,
@@ -27,9 +27,11 @@ from compasso.planning.selection import (
     select_rows,
     widen,
 )
+from compasso.planning.suppressed import leave_out, person_fields
 from compasso.sources import Source, open_source
 from compasso.spec import Project, Sync
 from compasso.state import State
+from compasso.state.suppression import read_suppressed
 from compasso.targets import Target
 
 if TYPE_CHECKING:
@@ -113,10 +115,21 @@ def map_sync(
     if wider is not None:
         selected = wider
         desired = opened.build(connection, f"desired_{number}", selected)
+    options = sending_options(sync, project)
+    contact = options.get("contact_field")
+    left_out = leave_out(
+        connection,
+        desired,
+        read_suppressed(state.directory),
+        person_fields(opened.target, None if contact is None else str(contact)),
+    )
     rejected = count_rejects(connection, desired)
     collect_rejects(connection, sync.name, desired)
     _name_rules(connection, sync.name, desired, opened.fields())
     warnings = []
+    if left_out:
+        many = f"{left_out:,} row{' is' if left_out == 1 else 's are'}"
+        warnings.append(f"{many} of people who were forgotten (compasso forget), and left out")
     if opened.lined is not None:
         collect_line_rejects(connection, sync.name, opened.lined, selected)
         drop_lines(connection, opened.lined, selected)

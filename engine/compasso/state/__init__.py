@@ -30,7 +30,9 @@ __all__ = [
 def open_state(root: Path, environment: str | None, backend: str = "local") -> State:
     """The state of a project in one environment. Raises CompassoError for an unknown backend."""
     known = sorted(
-        m.name for m in pkgutil.iter_modules(__path__) if m.name not in {"base", "hashing"}
+        m.name
+        for m in pkgutil.iter_modules(__path__)
+        if m.name not in {"base", "hashing", "suppression"}
     )
     if backend not in known:
         raise CompassoError.say(

@@ -156,6 +156,14 @@ class State(Protocol):
     def forget_all(self, sync: str) -> int:
         """Forget all records of a sync (the account keeps them). Answers how many there were."""
 
+    def find(self, sync: str, value: str, fields: Sequence[str] | None, *, key: bool) -> list[str]:
+        """The keys of the records that hold this text, whatever its case, in one of these fields
+        (None: in any) or, with `key`, as their key."""
+
+    def erase(self, sync: str, keys: Sequence[str]) -> int:
+        """Forget records and failures so that no byte of them is left in the state's file.
+        Answers how many records there were."""
+
     def learn(self, sync: str, found: Mapping[str, Mapping[str, Json] | None]) -> int:
         """Take over what the account holds, by key: all fields of a record, or None where it has
         none any more. The next plan compares these anew. Answers how many records changed."""

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from compasso.engine import open_file
+from compasso.engine import copy_database, open_file
+from compasso.mapping.quoting import quote_name, quote_text
 from compasso.model import CompassoError, Json
 from compasso.state.base import HASHED, Commit, Failure, Form, Record, State, form_differs
 from compasso.state.hashing import hashed_name, key_hash
@@ -196,6 +197,43 @@ class LocalState:
                 self._put(connection, "last_plan", "")
             connection.commit()
         return len(rows)
+
+    def find(self, sync: str, value: str, fields: Sequence[str] | None, *, key: bool) -> list[str]:
+        if not self._path(sync).exists():
+            return []
+        tests = ["lower(key) = $value"] if key else []
+        for name in fields or ():
+            path = "$." + quote_name(name)
+            tests.append(f"lower(json_extract_string(fields, {quote_text(path)})) = $value")
+        if fields is None:
+            tests.append(
+                "list_contains(list_transform(json_extract_string(fields, '$.*'), "
+                "lambda v: lower(v)), $value)"
+            )
+        if not tests:
+            return []
+        with self._open(sync, read_only=True) as connection:
+            rows = connection.execute(
+                f"SELECT key FROM records WHERE {' OR '.join(tests)}", {"value": value.lower()}
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    def erase(self, sync: str, keys: Sequence[str]) -> int:
+        if not self._path(sync).exists():
+            return 0
+        removed = self.remove(sync, keys)
+        with self._open(sync) as connection:
+            connection.execute(
+                "DELETE FROM failures WHERE list_contains($keys::VARCHAR[], key)",
+                {"keys": list(keys)},
+            )
+        # Deleted rows stay in the file's blocks: what is left moves into a new one.
+        path = self._path(sync)
+        draft = path.with_suffix(".draft")
+        draft.unlink(missing_ok=True)
+        copy_database(path, draft)
+        draft.replace(path)
+        return removed
 
     def learn(self, sync: str, found: Mapping[str, Mapping[str, Json] | None]) -> int:
         if not found or not self._path(sync).exists():

@@ -104,6 +104,8 @@ class Target:
     pick: Callable[[Change, Mapping[str, Any]], Mapping[str, Any] | None] = field(
         default=lambda change, body: body, repr=False
     )
+    # Which fields say whose record it is, and how: "email" or "external_id".
+    person: Mapping[str, str] = field(default_factory=dict)
     composed_key: bool = False  # its key, EVENT_KEY, is made of the fields that `key:` names
     max_bytes: int | None = None  # of one record
     # Two keys that differ only in case or outer blanks are one record (a guess for e-mail).

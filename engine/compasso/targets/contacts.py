@@ -35,5 +35,6 @@ TARGET = Target(
     read=_read,
     import_type="contacts",
     open_fields=True,
+    person={"_email": "email", "_externalId": "external_id"},
     folded_keys=frozenset({"_email"}),
 )
