@@ -149,6 +149,28 @@ def test_a_dry_run_tells_what_would_go_and_deletes_nothing(sandbox, shop, compas
     )
 
 
+@pytest.mark.parametrize("keys", ["clear", "hashed"])
+def test_a_state_of_hashes_forgets_too_and_tells_what_it_cannot_name(
+    keys, sandbox, project, compasso
+):
+    state = f"state: {{backend: local, values: hashed, keys: {keys}}}\n"
+    folder = project({**FILES, "compasso.yml": FILES["compasso.yml"] + state,
+                      "specs/crm.yml": FILES["specs/crm.yml"].replace("missing: delete\n", ""),
+                      "data/o.csv": "id,email,sku\nO1,ana@x.es,A\nO2,eva@x.es,A\n"})  # fmt: skip
+    assert compasso("apply", "--project", folder, "--auto-approve").code == 0
+    ran, document = forget(compasso, folder, "ana@x.es", "--yes")
+    assert ran.code == 0, ran.err
+    [receipt] = document["people"]
+    assert dump(sandbox, "contacts", "_email") == ["eva@x.es", "rui@x.es"]
+    assert sum(s.get("records", 0) for s in receipt["state"]) == 2
+    left = dump(sandbox, "purchases", "purchaseId")
+    assert left == (["O2"] if keys == "clear" else ["O1", "O2"])
+    told = any("only hashes of their ids" in text for text in receipt["not_reached"])
+    assert told is (keys == "hashed")
+    ran = compasso("plan", "--project", folder, "--format", "json")
+    assert json.loads(ran.out)["summary"]["create"] == 0
+
+
 def test_it_asks_first_and_wants_a_name(shop, compasso):
     ran = compasso("forget", "ana@x.es", "--project", shop)
     assert (ran.code, "there is no terminal to ask at" in ran.err) == (1, True)

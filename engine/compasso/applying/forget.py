@@ -23,7 +23,7 @@ from compasso.engine import cursor
 from compasso.mapping.quoting import quote_text
 from compasso.model import Change, CompassoError, Operation, Priority
 from compasso.planning.suppressed import person_fields
-from compasso.state import State
+from compasso.state import HASHED, State
 from compasso.state.suppression import Identity, read_suppressed, suppress, write_whole
 from compasso.targets import Target, load_target
 
@@ -126,6 +126,7 @@ def _search(state: State, place: Place, person: Person, found: Found) -> None:
             keys |= set(state.find(place.sync, value, within, key=place.key_field in names))
     found.records[place.sync] = sorted(keys)
     values = {v for _, v in person.pairs()}
+    values |= {state.name_of(place.sync, v) for v in values}
     found.failures[place.sync] = sorted(
         f.key
         for f in state.failures(place.sync)
@@ -134,8 +135,9 @@ def _search(state: State, place: Place, person: Person, found: Found) -> None:
     for record in (r for key in keys for r in state.records(place.sync, key)):
         if place.target.name == "contacts":
             whole = {**record.fields, place.key_field: record.key}
-            person.add(Identity.EMAIL, whole.get("_email"))
-            person.add(Identity.EXTERNAL_ID, whole.get("_externalId"))
+            for kind, name in _KEYS.items():
+                if whole.get(name) != HASHED and not str(whole.get(name)).startswith("#"):
+                    person.add(kind, whole.get(name))
 
 
 def _plans_naming(root: Path, person: Person) -> Iterator[Path]:
@@ -184,9 +186,13 @@ async def forget_person(
         receipt[part].append({**what, "at": _now()})
         write_whole(path, receipt)
 
+    hidden = 0
     for place in places:
         if place.target.name == "purchases":
             for key in found.records.get(place.sync, ()):
+                if key.startswith("#") and state.form(place.sync) is not None:
+                    hidden += 1
+                    continue
                 status = await _delete(client, place, key)
                 note("account", what="purchase", sync=place.sync, key=key, status=status)
     for kind, value in found.contacts:
@@ -202,6 +208,14 @@ async def forget_person(
     if reasons:
         note("state", journal_reasons=reasons)
     receipt["not_reached"] = [
+        *(
+            [
+                f"{hidden} purchases in Connectif: the state has only hashes of their ids, so find them "
+                "in the source, and delete them in the app"
+            ]
+            if hidden
+            else []
+        ),
         *unreached,
         *(f"the plan file {plan}: delete it, it holds the person's data" for plan in found.plans),
         *NOT_REACHED,

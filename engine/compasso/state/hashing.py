@@ -6,6 +6,10 @@ encryption: who has the state and a list of addresses can tell which of them are
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterable, Sequence
+
 # 48 bits: nine fields and two 128-bit hashes fit into 100 bytes. That two values of one field
 # have the same hash by chance happens once in 280 million million changes.
 _FIELD_BITS = (1 << 48) - 1
@@ -37,3 +41,42 @@ def _salt(lineage: str) -> str:
 
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
+
+
+def hidden_name(number: int) -> str:
+    """What stands for a key of which only the hash is known: the same text as `hashed_name`."""
+    return f"#{number.to_bytes(16, 'little').hex()}"
+
+
+def hidden_numbers(keys: Iterable[str]) -> list[int]:
+    """The hashes of those keys that are the names of hidden ones."""
+    found = [k for k in keys if re.fullmatch("#[0-9a-f]{32}", k)]
+    return [int.from_bytes(bytes.fromhex(k[1:]), "little") for k in found]
+
+
+def holds(value: str, fields: Sequence[str] | None, *, key: bool) -> list[str]:
+    """SQL tests for a text in a record's fields (None: in any), whatever its case."""
+    text = _text(value.lower())
+    tests = [f"lower(key) = {text}"] if key else []
+    for name in fields or ():
+        path = _text('$."' + name.replace('"', '""') + '"')
+        tests.append(f"lower(json_extract_string(fields, {path})) = {text}")
+    if fields is None:
+        texts = "list_transform(json_extract_string(fields, '$.*'), lambda v: lower(v))"
+        tests.append(f"list_contains({texts}, {text})")
+    return tests
+
+
+def holds_hash(
+    layout: Sequence[str], value: str, fields: Sequence[str], lineage: str, *, key: bool
+) -> list[str]:
+    """The same tests where only hashes are kept: of the text as it is, and in lower case."""
+    tests = []
+    for text in dict.fromkeys((value, value.lower())):
+        if key:
+            tests.append(f"key_hash = {key_hash(_text(text), lineage)}")
+        written = _text(json.dumps(text, ensure_ascii=False))
+        for name in set(fields) & set(layout):
+            hashed = field_hash(written, name, lineage)
+            tests.append(f"field_hashes[{layout.index(name) + 1}] = {hashed}")
+    return tests

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import os
@@ -17,10 +16,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from compasso.engine import copy_database, open_file
-from compasso.mapping.quoting import quote_name, quote_text
 from compasso.model import CompassoError, Json
 from compasso.state.base import HASHED, Commit, Failure, Form, Record, State, form_differs
-from compasso.state.hashing import hashed_name, key_hash
+from compasso.state.hashing import (
+    hashed_name,
+    hidden_name,
+    hidden_numbers,
+    holds,
+    holds_hash,
+    key_hash,
+)
+from compasso.state.holder import holder_text, user_name
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -155,7 +161,7 @@ class LocalState:
             while rows := connection.fetchmany(10_000):
                 for found, number, fields, hashes, at, run in rows:
                     known = json.loads(fields) if fields else _names(layout, hashes)
-                    name = found or f"#{number.to_bytes(16, 'little').hex()}"
+                    name = found or hidden_name(number)
                     yield Record(sync, name, known, at.replace(tzinfo=UTC), run)
 
     def failures(self, sync: str) -> list[Failure]:
@@ -201,28 +207,34 @@ class LocalState:
     def find(self, sync: str, value: str, fields: Sequence[str] | None, *, key: bool) -> list[str]:
         if not self._path(sync).exists():
             return []
-        tests = ["lower(key) = $value"] if key else []
-        for name in fields or ():
-            path = "$." + quote_name(name)
-            tests.append(f"lower(json_extract_string(fields, {quote_text(path)})) = $value")
-        if fields is None:
-            tests.append(
-                "list_contains(list_transform(json_extract_string(fields, '$.*'), "
-                "lambda v: lower(v)), $value)"
-            )
+        form = self.form(sync)
+        if form is None:
+            tests = holds(value, fields, key=key)
+        else:
+            named = form.layout if fields is None else fields
+            tests = holds_hash(form.layout, value, named, self.lineage, key=key)
         if not tests:
             return []
         with self._open(sync, read_only=True) as connection:
             rows = connection.execute(
-                f"SELECT key FROM records WHERE {' OR '.join(tests)}", {"value": value.lower()}
+                f"SELECT key, key_hash FROM records WHERE {' OR '.join(tests)}"
             ).fetchall()
-        return [row[0] for row in rows]
+        return [key or hidden_name(number) for key, number in rows]
 
     def erase(self, sync: str, keys: Sequence[str]) -> int:
         if not self._path(sync).exists():
             return 0
+        hidden = hidden_numbers(keys)
         removed = self.remove(sync, keys)
         with self._open(sync) as connection:
+            if hidden:
+                row = connection.execute(
+                    "DELETE FROM records WHERE list_contains($hidden::UHUGEINT[], key_hash)",
+                    {"hidden": hidden},
+                ).fetchone()
+                removed += int(row[0]) if row else 0
+                self._put(connection, "serial", str(self._serial_of(connection) + 1))
+                self._put(connection, "last_plan", "")
             connection.execute(
                 "DELETE FROM failures WHERE list_contains($keys::VARCHAR[], key)",
                 {"keys": list(keys)},
@@ -364,13 +376,13 @@ class LocalState:
                     stack.enter_context(FileLock(path).acquire(timeout=0))
                 except Timeout:
                     raise CompassoError.say(
-                        f"the state of {sync} is locked: {_holder(info)}",
+                        f"the state of {sync} is locked: {holder_text(info)}",
                         "wait until that command ends; its lock goes with its process",
                     ) from None
                 info.write_text(
                     json.dumps(
                         {
-                            "who": f"{_user()}@{socket.gethostname()}",
+                            "who": f"{user_name()}@{socket.gethostname()}",
                             "pid": os.getpid(),
                             "since": datetime.now(UTC).isoformat(timespec="seconds"),
                             "command": command,
@@ -482,18 +494,3 @@ def _create(path: Path) -> None:
 
 def _names(layout: Sequence[str], hashes: Sequence[int]) -> dict[str, Json]:
     return {name: HASHED for name, number in zip(layout, hashes, strict=False) if number}
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return str(os.getuid())
-
-
-def _holder(info: Path) -> str:
-    try:
-        held = json.loads(info.read_text("utf-8"))
-        return f"{held['command']} by {held['who']} (process {held['pid']}) since {held['since']}"
-    except (OSError, ValueError, KeyError):
-        return "another command is starting"
