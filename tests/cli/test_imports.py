@@ -129,3 +129,26 @@ def test_exports_are_listed_and_shown_without_the_address_of_their_file(sandbox,
     assert f"export {found}: contacts, finished, ours: people" in ran.out
     ran = compasso("exports", "show", found, "--project", folder, "--format", "json")
     assert "fileUrl" not in json.loads(ran.out)
+
+
+def test_a_state_without_personal_data_still_tells_the_row(sandbox, project, compasso):
+    spec = "kind: sync\nname: catalogue\nsource: {csv: data/c.csv}\ntarget: products\n"
+    spec += "route: import\nfields: {productId: id, name: id, productDetailUrl: url, "
+    spec += "unitPrice: {from: price, type: decimal}}\n"
+    body = {"authorised_domains": ["shop.example"]}
+    assert httpx.post(f"{sandbox.url}/_sandbox/seed", json=body).is_success
+    rows = ["id,url,price", *(f"P{n},https://shop.example/{n},3" for n in range(5))]
+    rows[2] = "VERYSECRET,https://other.example/1,3"
+    folder = project(
+        {
+            "compasso.yml": PROJECT + "state: {values: hashed}\n",
+            "specs/crm.yml": spec,
+            "data/c.csv": "\n".join(rows) + "\n",
+        }
+    )
+    assert compasso("apply", "--project", folder, "--auto-approve").code == 1
+    ran = compasso("imports", "show", identity(compasso, folder), "--project", folder, "--reveal")
+    assert "1 refused" in ran.out
+    assert "data/c.csv row 2: VERYSECRET: " in ran.out, "Connectif's report has the key"
+    for file in (folder / ".compasso").rglob("*"):
+        assert file.is_dir() or b"VERYSECRET" not in file.read_bytes(), file.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,14 +73,17 @@ def _job(item: Mapping[str, Any], ours: Mapping[str, tuple[str, str]]) -> Job:
     return Job(identity, item, *ours.get(identity, (None, None)))
 
 
-async def refused_rows(client: Client, job: Job, known: Sequence[RefusedRow]) -> list[RefusedRow]:
+async def refused_rows(
+    client: Client, job: Job, known: Sequence[RefusedRow], name_of: Callable[[str], str]
+) -> list[RefusedRow]:
     """The rows that an import refused: by its error report, with their place in our source where
-    it is `known`. Raises CompassoError when the report cannot be fetched and nothing is known."""
+    it is `known` under the name that stands for a key in the state.
+
+    Raises CompassoError when the report cannot be fetched and nothing is known.
+    """
     url = job.body.get("errorReportFileUrl")
     if not url:
         return list(known)
-    places = {row.key: row for row in known}
-    folded = {row.key.strip().lower(): row for row in known}
     with tempfile.TemporaryDirectory(prefix="compasso-report-") as folder:
         file = Path(folder) / "report.csv"
         try:
@@ -90,14 +93,13 @@ async def refused_rows(client: Client, job: Job, known: Sequence[RefusedRow]) ->
                 return list(known)
             raise
         reported = read_report(file)
+    places = {row.key: row for row in known}
     rows = []
     for key, reason in reported:
-        place = places.get(key) or folded.get(key.strip().lower())
-        rows.append(
-            RefusedRow(key, place.file, place.row, reason)
-            if place
-            else RefusedRow(key, None, None, reason)
-        )
+        names = (name_of(key), name_of(key.strip().lower()))
+        place = next((places[name] for name in names if name in places), None)
+        file_of, row_of = (place.file, place.row) if place is not None else (None, None)
+        rows.append(RefusedRow(key, file_of, row_of, reason))
     return rows
 
 

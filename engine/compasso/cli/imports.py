@@ -142,7 +142,9 @@ def look(project: Project, state: State, identity: str) -> tuple[Job, Sequence[R
         known = with_journal(state, lambda journal: journal.refused(identity))
         async with client_of(project, state) as client:
             job = await get_job(client, "imports", identity, ours)
-            return job, await refused_rows(client, job, known)
+            return job, await refused_rows(
+                client, job, known, lambda key: state.name_of(job.sync, key) if job.sync else key
+            )
 
     return asyncio.run(work())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from compasso.targets import Target
 QUEUE = 10  # documented: at most so many imports may wait
 _DONE = {"finished", "error", "cancelled"}
 _SLOWEST_POLL = 15.0
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 _KEPT_REFUSED = 10_000  # rows of one import whose place is kept
 # The account's clock and ours may differ by this much.
 _CLOCK_SKEW = timedelta(minutes=2)
@@ -236,8 +238,6 @@ class ImportRunner:
             failures = dict.fromkeys(keys.values(), reason)
         elif one.last.get("errors"):
             failures = await self._failed_rows(one, keys)
-        if failures:
-            self._keep_refused(one, failures)
         self.work.state.commit(
             Commit(
                 sync=batch.sync,
@@ -250,6 +250,8 @@ class ImportRunner:
                 at=self._now(),
             )
         )
+        if failures:
+            self._keep_refused(one, failures)
         self.journal.settle_import(self.plan.plan_id, batch.batch_id)
         applied = batch.rows - len(failures)
         tally = self.work.tally
@@ -262,12 +264,17 @@ class ImportRunner:
         return applied
 
     def _keep_refused(self, one: _Running, failures: Mapping[int, str]) -> None:
-        """For `compasso imports show`: where the first of the refused rows come from."""
+        """For `compasso imports show`: where the first of the refused rows come from.
+
+        Where the state keeps no personal data, nor does the journal.
+        """
         places = self.plan.places(sorted(failures)[:_KEPT_REFUSED])
-        rows = [
-            RefusedRow(place.key, place.file, place.row, failures[change])
-            for change, place in places.items()
-        ]
+        rows = []
+        for change, place in places.items():
+            name, reason = self.work.state.name_of(one.batch.sync, place.key), failures[change]
+            if name != place.key:
+                reason = _EMAIL.sub("***", reason.replace(place.key, "***"))
+            rows.append(RefusedRow(name, place.file, place.row, reason))
         self.journal.record_refused(one.import_id, rows)
 
     async def settle_left_over(self, sync: str) -> int:
