@@ -131,6 +131,12 @@ def prepare_mapping(
     left out of it.
     """
     needed = needed_lookups(connection, relation, mapping.lookups)
+    # A field that is made of others (the key of an event) has no plain form of its own: it needs
+    # every lookup that it names, answered or not.
+    fixed = "".join(f.value_sql + (f.error_sql or "") for f in mapping.fields if f.plain is None)
+    kept = {lookup.table for lookup in mapping.lookups if lookup.table in fixed}
+    kept |= {lookup.table for lookup in needed}
+    needed = [lookup for lookup in mapping.lookups if lookup.table in kept]
     answer_lookups(connection, relation, needed)
     tables = {lookup.table for lookup in needed}
     fields = []

@@ -167,7 +167,8 @@ def options_of(export: Export, pieces: Sequence[Piece]) -> dict[str, Json]:
         "timezone": export.timezone,
         "mode": export.mode,
         "into": dataclasses.asdict(export.into),
-        "columns": {name: dataclasses.asdict(c) for name, c in export.columns.items()},
+        # A list: their order is that of the destination, and a manifest keeps none of keys.
+        "columns": [{"name": name, **dataclasses.asdict(c)} for name, c in export.columns.items()],
         "pieces": {
             p.key: {"from": str(p.first), "to": str(p.last), "as_of": p.as_of}
             if p.first

@@ -9,11 +9,12 @@
 - coupon_sets: {"name", "type": "single" | "multiple", "code", "quantity", "codes": […], "assigned"}
 - workflows: {"name", "status": "draft" | "active" | "finished", "couponSetIds", "contactFieldIds"}
 - segments: {"name", "contacts": [e-mail, external id or id …] and/or "where": {field: value}}
+- integrations: {"name"} and what POST /custom-integrations/ takes
 - event_types: as POST …/custom-event-types/ takes them
 - reports: {"name"}
 - authorised_domains: ["shop.example"]
 
-Coupon sets, workflows, segments, event types and reports may bring their "id" (24 hex digits). A
+Coupon sets, workflows, segments, integrations, event types and reports may bring their "id" (24 hex digits). A
 coupon set or a field that a workflow names must be there, or come in the same seed.
 """
 
@@ -184,6 +185,15 @@ def _plain(kind: str) -> Callable[[Sandbox, Mapping[str, Any]], str]:
     return make
 
 
+def _integration(sandbox: Sandbox, item: Mapping[str, Any]) -> str:
+    body = {"eventsEnabled": True, **{n: v for n, v in item.items() if n != "id"}}
+    record = events.create_integration(sandbox, body)
+    if "id" in item:
+        sandbox.account.remove("integrations", record)
+        sandbox.account.put("integrations", [{**record, "id": item["id"]}])
+    return str(item.get("id", record["id"]))
+
+
 def _event_type(sandbox: Sandbox, item: Mapping[str, Any]) -> str:
     known = sandbox.account.list("integrations")
     if known:
@@ -215,6 +225,7 @@ _MAKERS: Mapping[str, Callable[[Sandbox, Any], str]] = {
     "coupon_sets": _coupon_set,
     "workflows": _workflow,
     "segments": _plain("segments"),
+    "integrations": _integration,
     "event_types": _event_type,
     "reports": _plain("reports"),
 }

@@ -7,6 +7,7 @@ nothing, and a load that it has written before takes its own place.
 from __future__ import annotations
 
 import importlib
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ from compasso.applying.destinations.base import PIECE, CannotWrite, Load, Place
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+# Two exports of one plan may go into one DuckDB file, which one process may open once only.
+_ONE_AT_A_TIME = threading.Lock()
 
 __all__ = ["PIECE", "CannotWrite", "Load", "Place", "write_loads"]
 
@@ -26,4 +30,5 @@ def write_loads(
     Raises CannotWrite with the reason.
     """
     module = importlib.import_module(f"{__name__}.{place.kind}")
-    module.write(connection, place, loads, replace=replace)
+    with _ONE_AT_A_TIME:
+        module.write(connection, place, loads, replace=replace)

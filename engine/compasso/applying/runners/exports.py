@@ -442,7 +442,8 @@ def _read(
     try:
         unpacked = unpack(archive, folder)
         rows = f"rows_{change.change_id}"
-        count = read_rows(connection, rows, unpacked.main, job.options["columns"])
+        columns = {c["name"]: c for c in job.options["columns"]}
+        count = read_rows(connection, rows, unpacked.main, columns)
         if isinstance(total, int) and count != total:
             raise BadFile(f"the export's file has {count:,} rows, and the export says {total:,}")
         products = None
