@@ -18,6 +18,7 @@ ROOMS = [
     "rendering",
     "scheduling",
     "sandbox",
+    "rehearsing",
     "cli",
 ]
 PACKAGE = Path(__file__).parent.parent / "engine" / "compasso"

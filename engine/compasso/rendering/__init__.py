@@ -38,3 +38,9 @@ def render_result(document: Mapping[str, Any], name: str, *, color: bool = False
     """An apply's document in a format."""
     text: str = _module(name).result(document, color=color)
     return text
+
+
+def render_rehearsal(document: Mapping[str, Any], name: str, *, color: bool = False) -> str:
+    """A rehearsal's document in a format that has one."""
+    text: str = _module(name).rehearsal(document, color=color)
+    return text

@@ -15,3 +15,8 @@ def plan(document: Mapping[str, Any], *, color: bool, show: int | None) -> str:
 def result(document: Mapping[str, Any], *, color: bool) -> str:
     """The document itself."""
     return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def rehearsal(document: Mapping[str, Any], *, color: bool) -> str:
+    """The document itself."""
+    return json.dumps(document, indent=2, ensure_ascii=False)

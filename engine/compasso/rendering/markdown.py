@@ -6,7 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from compasso.rendering.words import SYMBOLS, plan_line, result_line, value
+from compasso.rendering.words import (
+    SYMBOLS,
+    plan_line,
+    rehearsal_facts,
+    rehearsal_line,
+    result_line,
+    value,
+)
 
 # Everything that Markdown, HTML or a forge would read as more than text.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
@@ -77,3 +84,18 @@ def result(document: Mapping[str, Any], *, color: bool) -> str:
         what = f"{failure['operation']} {failure['key']}: {failure['reason']}"
         lines.append(f"- {escape(what)}")
     return "\n".join(lines)
+
+
+def rehearsal(document: Mapping[str, Any], *, color: bool) -> str:
+    """What a plan did to a simulated account, as a comment."""
+    lines = [f"### {escape(rehearsal_line(document))}", "", "| | |", "| --- | --- |"]
+    lines += [f"| {escape(name)} | {escape(text)} |" for name, text in rehearsal_facts(document)]
+    lines.append("")
+    lines += [
+        f"- would fail: {escape(f['records'])} {escape(f['operation'])} of {escape(f['sync'])}: "
+        f"{escape(f['reason'])} ({escape(', '.join(f['keys']))})"
+        for f in document["failures"]
+    ]
+    lines += [f"- ended an apply: {escape(why)}" for why in document["ended_by"]]
+    lines += [f"- taken for granted: {escape(what)}" for what in document["assumed"]]
+    return "\n".join([*lines, *(f"- {escape(note)}" for note in document["notes"])])

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from compasso.rendering.words import SYMBOLS, plan_line, plural, result_line, value
+from compasso.rendering.words import (
+    SYMBOLS,
+    plan_line,
+    plural,
+    rehearsal_facts,
+    rehearsal_line,
+    result_line,
+    value,
+)
 
 _COLORS = {"+": "32", "~": "33", "-": "31", "!": "33", "bold": "1"}
 _SHOWN_REJECTS = 10
@@ -115,3 +123,19 @@ def result(document: Mapping[str, Any], *, color: bool) -> str:
     if document["stopped"]:
         lines.append(f"Stopped: {document['reason']}. Nothing is lost: run apply again to go on.")
     return "\n".join([*lines, paint("bold", result_line(document))])
+
+
+def rehearsal(document: Mapping[str, Any], *, color: bool) -> str:
+    """What a plan did to a simulated account."""
+    paint = _Paint(color)
+    facts = rehearsal_facts(document)
+    width = max(len(name) for name, _ in facts)
+    lines = [f"  {name:<{width}}  {clean(text)}" for name, text in facts]
+    for failure in document["failures"]:
+        what = f"{plural(failure['records'], failure['operation'])} of {failure['sync']}"
+        keys = f" ({', '.join(failure['keys'])})"
+        lines.append(paint("-", f"  Would fail: {clean(what + ': ' + failure['reason'] + keys)}"))
+    lines += [paint("!", f"  Ended an apply: {clean(why)}") for why in document["ended_by"]]
+    lines += [f"  Taken for granted: {clean(what)}" for what in document["assumed"]]
+    lines += [f"  Note: {clean(note)}" for note in document["notes"]]
+    return "\n".join([*lines, paint("bold", rehearsal_line(document))])

@@ -60,6 +60,37 @@ def result_line(document: Mapping[str, Any]) -> str:
     )
 
 
+def rehearsal_line(document: Mapping[str, Any]) -> str:
+    """The summary line of a rehearsal."""
+    s = document["summary"]
+    again = f", in {s['applies']} applies" if s["applies"] > 1 else ""
+    return (
+        f"Rehearsal: {s['applied']:,} applied, {s['failed']:,} failed, {s['skipped']:,} left. "
+        f"{plural(s['requests'], 'request')} in {duration(s['seconds'])}{again}. "
+        "Nothing was sent."
+    )
+
+
+def rehearsal_facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a rehearsal measured, by name."""
+    s, budget = document["summary"], document["budget"]
+    limit = f"{budget['requests_per_minute']:,} a minute"
+    if budget["reserve"]:
+        limit += f", {budget['reserve']:,} of them left for others"
+    kinds = ", ".join(f"{name} {count:,}" for name, count in document["requests"].items())
+    facts = [
+        ("requests", f"{s['requests']:,} ({kinds})" if kinds else "0"),
+        ("duration", f"{duration(s['seconds'])} at {limit}"),
+        ("busiest 60 s", plural(s["peak_requests_in_60s"], "request")),
+        ("refused (429)", f"{s['refused']:,}"),
+    ]
+    if s["imports"]:
+        facts.append(("imports", f"{s['imports']:,}, {plural(s['import_rows'], 'row')}"))
+    if document["faults"] != "none":
+        facts.append(("faults", document["faults"]))
+    return facts
+
+
 def value(given: Any) -> str:
     """A value as a reader sees it: JSON, cut where it is long."""
     text = json.dumps(given, ensure_ascii=False)

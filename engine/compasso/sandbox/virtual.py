@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import selectors
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -33,12 +34,24 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._virtual = 0.0
+        self._own_thread = threading.get_ident()
+        self._intruder = False
         super().__init__(_NoNetwork())
 
     def time(self) -> float:
         return self._virtual
 
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> asyncio.Handle:
+        """Nothing may come from a thread: virtual time does not wait for it."""
+        if threading.get_ident() != self._own_thread:
+            self._intruder = True
+        return super().call_soon_threadsafe(callback, *args, context=context)
+
     def _run_once(self) -> None:
+        if self._intruder:
+            raise RuntimeError("a thread took part in virtual time: this cannot be replayed")
         ready: Any = getattr(self, "_ready", ())
         scheduled: Any = getattr(self, "_scheduled", ())
         if not ready:

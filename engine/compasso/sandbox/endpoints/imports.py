@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -25,6 +25,13 @@ from compasso.sandbox.shapes import COUNT, DATE_TIME, ID, TEXT
 _FORM_BYTES = 10_000  # what the other parts of the form may add to the file
 
 
+class _InMemory(MultiPartParser):
+    """A form whose file stays in memory: it is read whole anyway, and a file on the disk would be
+    written by a thread, which virtual time cannot wait for."""
+
+    spool_max_size = MAX_IMPORT_BYTES + _FORM_BYTES
+
+
 async def list_imports(sandbox: Sandbox, request: Request) -> Response:
     """All imports."""
     return page_of_records(sandbox, request, "imports", sandbox.imports.view)
@@ -37,14 +44,17 @@ async def create_import(sandbox: Sandbox, request: Request) -> Response:
     if int(request.headers.get("content-length", 0)) > MAX_IMPORT_BYTES + _FORM_BYTES:
         raise ApiError(413, "The file is larger than 50 MB.")
     try:
-        async with request.form() as form:
-            file = form.get("file")
-            if not isinstance(file, UploadFile):
-                raise ApiError(400, "The part `file` is missing.")
-            content = await file.read()
-            fields = {k: v for k, v in form.items() if isinstance(v, str)}
-    except HTTPException as error:
-        raise ApiError(400, f"The form cannot be read: {error.detail}") from None
+        form = await _InMemory(request.headers, request.stream()).parse()
+    except MultiPartException as error:
+        raise ApiError(400, f"The form cannot be read: {error.message}") from None
+    try:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise ApiError(400, "The part `file` is missing.")
+        content = await file.read()
+        fields = {k: v for k, v in form.items() if isinstance(v, str)}
+    finally:
+        await form.close()
     if len(content) > MAX_IMPORT_BYTES:
         raise ApiError(413, "The file is larger than 50 MB.")
     return JSONResponse(sandbox.imports.view(sandbox.imports.create(fields, content)), 201)
