@@ -114,6 +114,13 @@ class Rehearsal:
         for failure in result.failures:
             place = (failure.sync, failure.operation.value, failure.reason)
             reasons.setdefault(place, []).append(key_of(failure.sync, failure.key))
+        # Of all applies: the last one counts only what it did itself.
+        applied = {
+            s.name: sum(b.rows for b in self.plan.batches if b.sync == s.name)
+            - s.failed
+            - s.skipped
+            for s in result.syncs
+        }
         imports = self.sandbox.account.list("imports")
         return {
             "format_version": "1.0",
@@ -122,7 +129,7 @@ class Rehearsal:
             "faults": self.weather,
             "budget": {"requests_per_minute": self.limit, "reserve": self.reserve},
             "summary": {
-                "applied": result.applied,
+                "applied": sum(applied.values()),
                 "failed": result.failed,
                 "skipped": result.skipped,
                 "requests": sum(self.requests.values()),
@@ -135,7 +142,12 @@ class Rehearsal:
             },
             "requests": dict(self.requests.most_common()),
             "syncs": [
-                {"name": s.name, "applied": s.applied, "failed": s.failed, "skipped": s.skipped}
+                {
+                    "name": s.name,
+                    "applied": applied[s.name],
+                    "failed": s.failed,
+                    "skipped": s.skipped,
+                }
                 for s in result.syncs
             ],
             "failures": [
