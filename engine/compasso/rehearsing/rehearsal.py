@@ -4,11 +4,10 @@ of the state, against a simulated account, in virtual time."""
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import tempfile
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,12 @@ from compasso.connectif import Budget, Client, SqliteLedger
 from compasso.model import CompassoError
 from compasso.planning import Plan
 from compasso.rehearsing.account import Stage
+from compasso.rehearsing.copying import copy_state
 from compasso.rehearsing.faults import WEATHERS, blow
 from compasso.sandbox.app import create_app
 from compasso.sandbox.settings import SandboxSettings
 from compasso.sandbox.virtual import VirtualClock, VirtualTransport, run_virtually
 from compasso.state import State
-from compasso.state.local import copy_state
 
 _LATENCY = 0.15  # seconds each way: with the answer's, what the planner reckons a request takes
 _MOST_APPLIES = 20  # an apply that a fault ended is run again, so often at most
@@ -80,31 +79,46 @@ class Rehearsal:
         """Apply until the plan is done, as its user would: again, when a fault ended it."""
         weather = WEATHERS[self.weather]
         trouble = asyncio.create_task(blow(weather, self.sandbox.faults, seed)) if weather else None
-        transport = VirtualTransport(self.serve, _LATENCY)
-        budget = Budget(self.limit, self.reserve, self.clock, SqliteLedger(":memory:"))
-        client = Client(
-            self.sandbox.settings.address, lambda: "a:b", budget, self.clock, transport, seed=seed
-        )
+        ledger = SqliteLedger(":memory:")
         try:
-            async with client:
-                while self.result is None:
-                    self.applies += 1
-                    try:
-                        if has_left_over(state):
-                            await recover(state, client, self.plan.syncs)
-                        self.result = await apply_plan(
-                            self.plan, state=state, client=client, progress=progress
-                        )
-                    except CompassoError as error:
-                        self.ended_by.append(error.diagnostics[0].message)
-                        if weather is None or self.applies >= _MOST_APPLIES:
-                            raise
-                        await asyncio.sleep(_PAUSE)
+            while not await self._apply(state, ledger, seed, progress):
+                await asyncio.sleep(_PAUSE)
         finally:
             if trouble is not None:
                 trouble.cancel()
                 with suppress(asyncio.CancelledError):
                     await trouble
+
+    async def _apply(
+        self,
+        state: State,
+        ledger: SqliteLedger,
+        seed: int,
+        progress: Callable[[Progress], None],
+    ) -> bool:
+        """One apply, a process of its own; whether there is nothing to run again for."""
+        self.applies += 1
+        last = self.weather == "none" or self.applies >= _MOST_APPLIES
+        budget = Budget(self.limit, self.reserve, self.clock, ledger)
+        transport = VirtualTransport(self.serve, _LATENCY)
+        address = self.sandbox.settings.address
+        try:
+            async with Client(
+                address, lambda: "a:b", budget, self.clock, transport, seed=seed + self.applies
+            ) as client:
+                if has_left_over(state):
+                    await recover(state, client, self.plan.syncs)
+                self.result = await apply_plan(
+                    self.plan, state=state, client=client, progress=progress
+                )
+        except CompassoError as error:
+            if last:
+                raise
+            self.ended_by.append(error.diagnostics[0].message)
+            return False
+        if self.result.stopped:
+            self.ended_by.append(str(self.result.reason))
+        return last or not self.result.stopped
 
     def document(self, key_of: Callable[[str, str], str]) -> dict[str, Any]:
         """The report as JSON. `key_of` gives a record's key of a sync as it may be shown."""
@@ -189,18 +203,9 @@ def rehearse(
         )
     with tempfile.TemporaryDirectory(prefix="compasso-rehearsal-") as folder:
         copy = copy_state(state, plan.syncs, Path(folder))
-        _copy_journal(state.directory / "journal.sqlite", copy.directory / "journal.sqlite")
         rehearsal = Rehearsal(plan, requests_per_minute, reserve, faults)
         stage = Stage(rehearsal.sandbox, plan, copy)
         stage.fill()
         rehearsal.assumed = stage.assumed
         run_virtually(rehearsal.run(copy, seed, progress), rehearsal.clock)
     return rehearsal
-
-
-def _copy_journal(source: Path, target: Path) -> None:
-    """What an earlier apply of the plan did is not done again, in a rehearsal either."""
-    if not source.exists():
-        return
-    with closing(sqlite3.connect(source)) as known, closing(sqlite3.connect(target)) as copy:
-        known.backup(copy)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import socket
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -482,22 +481,6 @@ class LocalState:
             + only,
             names,
         )
-
-
-def copy_state(state: State, syncs: Sequence[str], folder: Path) -> LocalState:
-    """A local state in `folder` with the records of these syncs, to play with."""
-    document = {"format": FORMAT, "lineage": state.lineage}
-    (folder / "state.json").write_text(json.dumps(document), "utf-8")
-    copy = LocalState(folder)
-    for sync in syncs:
-        source = state.records_file(sync)
-        if source is None:
-            continue
-        for suffix in ("", ".wal"):  # the second one after a kill: what is not in the first yet
-            part = source.with_name(source.name + suffix)
-            if part.exists():
-                shutil.copyfile(part, copy._path(sync).with_name(copy._path(sync).name + suffix))
-    return copy
 
 
 def _create(path: Path) -> None:
