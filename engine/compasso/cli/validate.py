@@ -13,23 +13,30 @@ from compasso.cli.options import Common, common, output_format
 from compasso.model import CompassoError, Diagnostic, ExitCode, Position, Severity
 
 if TYPE_CHECKING:
+    from compasso.applying.account_fields import AccountFields
     from compasso.spec import Project, Sync
 
 HELP = "Check the project's specs, and their columns where the source is at hand."
 
 
-@click.command(short_help=HELP, epilog="Example:\n\n  compasso validate --format json")
+@click.command(
+    short_help=HELP,
+    epilog="Examples:\n\n  compasso validate --format json\n\n  compasso validate --online",
+)
+@click.option("--online", is_flag=True, help="Ask the account for its contact fields, too.")
 @output_format("text", "json", "github", "sarif")
 @common
-def command(common: Common, form: str) -> int:
+def command(common: Common, online: bool, form: str) -> int:
     """Check the project's specs: every mistake, with its file, line and column.
 
     No network is needed. Where the source is at hand, the columns that mappings name are
-    checked too.
+    checked too. With --online the custom fields that no spec declares are looked for in the
+    account; the list is kept, so that later checks know it without a key.
     """
     try:
         project = common.load()
-        problems = [*project.warnings, *check_project(project)]
+        account = _account_fields(project, common, online)
+        problems = [*project.warnings, *check_project(project, account)]
         if not any(p.severity is Severity.ERROR for p in problems):
             problems += check_stocks(project, common)
         count = len(project.named) + bool(project.contact_fields)
@@ -54,12 +61,30 @@ def command(common: Common, form: str) -> int:
     return ExitCode.DONE
 
 
-def check_project(project: Project) -> list[Diagnostic]:
+def _account_fields(project: Project, common: Common, online: bool) -> AccountFields | None:
+    """The account's contact fields: asked for now, or as they were read last."""
+    from compasso.applying.account_fields import kept_account_fields, read_account_fields
+
+    state = common.state(project)
+    if not online:
+        return kept_account_fields(state.directory)
+    import asyncio
+
+    from compasso.cli.running import client_of
+
+    async def ask() -> AccountFields:
+        async with client_of(project, state) as client:
+            return await read_account_fields(client, state.directory)
+
+    return asyncio.run(ask())
+
+
+def check_project(project: Project, account: AccountFields | None = None) -> list[Diagnostic]:
     """What the loader cannot know: targets, keys, fields, columns, templates."""
     problems: list[Diagnostic] = []
     for sync in project.syncs:
         try:
-            problems += check_sync(sync, project)
+            problems += check_sync(sync, project, account)
         except CompassoError as error:
             problems += error.diagnostics
     return problems
@@ -95,11 +120,14 @@ def check_stocks(project: Project, common: Common) -> list[Diagnostic]:
     return problems
 
 
-def check_sync(sync: Sync, project: Project) -> list[Diagnostic]:
+def check_sync(
+    sync: Sync, project: Project, account: AccountFields | None = None
+) -> list[Diagnostic]:
     """One sync against its target and its source. Raises CompassoError too."""
     import duckdb
 
     from compasso.planning import compile_sync, resolve_target
+    from compasso.planning.account_check import check_account, with_account
     from compasso.planning.line_source import check_columns
     from compasso.planning.resolve import check_fields
     from compasso.sources import open_source
@@ -108,6 +136,11 @@ def check_sync(sync: Sync, project: Project) -> list[Diagnostic]:
     if any(p.severity is Severity.ERROR for p in problems):
         return problems
     target, _ = resolve_target(sync, project)
+    fields = account.custom if account else None
+    problems += check_account(sync, project, fields, account.read_at if account else "")
+    if any(p.severity is Severity.ERROR for p in problems):
+        return problems
+    target = with_account(target, sync, project, fields)
     if sync.source.connection is not None:  # it may be far away, or its address not set
         return problems
     try:

@@ -24,6 +24,8 @@ def resolve_target(sync: Sync, project: Project) -> tuple[Target, str]:
         return resolve_events(sync, project, target), target.default_key
     if target.open_fields:
         target = target.with_fields(custom_fields(field_bodies(project.contact_fields)))
+    if sync.retire is not None:
+        target = replace(target, retired=sync.retire)
     key_field = sync.key[0] if sync.key else target.default_key
     if len(sync.key) > 1 or key_field not in target.keys:
         raise CompassoError(

@@ -111,6 +111,7 @@ def build_sync(
         fingerprint=hashlib.sha256(meaning.encode()).hexdigest(),
         positions=spec.positions,
         on_change=shape.on_change or "report",
+        retire=shape.retire.model_dump(exclude_none=True) if shape.retire else None,
         options=target_options(shape),
     )
 
@@ -271,14 +272,35 @@ def build_contact_fields(
                     name: getattr(field, name)
                     for name in (
                         "id", "name", "type", "required", "default", "default_country_code",
-                        "max_length", "min_value", "max_value", "min_date", "max_date",
+                        "max_length", "min_value", "max_value",
                     )
                 },
+                min_date=_moment(field.min_date),
+                max_date=_moment(field.max_date),
                 options=tuple({"id": o.id, "label": o.label} for o in field.options),
                 position=place,
             )
         )  # fmt: skip
     return result
+
+
+def _moment(text: str | None) -> str | None:
+    """A day or a moment as the API takes it: UTC, ISO 8601 (3.2). What is no date stays as it is."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    found = found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+    return found.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _is_date(text: str | None) -> bool:
+    try:
+        return text is None or bool(datetime.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _field_problems(field: ContactFieldShape) -> list[tuple[str, str]]:
@@ -301,6 +323,12 @@ def _field_problems(field: ContactFieldShape) -> list[tuple[str, str]]:
          "only integer and decimal fields have min_value and max_value", "leave them out"),
         (field.type != "date" and (field.min_date is not None or field.max_date is not None),
          "only date fields have min_date and max_date", "leave them out"),
+        (not _is_date(field.min_date) or not _is_date(field.max_date),
+         "min_date and max_date must be dates", 'min_date: "1900-01-01"'),
+        (_is_date(field.min_date) and _is_date(field.max_date) and field.min_date is not None
+         and field.max_date is not None
+         and str(_moment(field.max_date)) < str(_moment(field.min_date)),
+         "max_date is before min_date", "correct one of them"),
         (field.required and field.default is None,
          "a required field needs a default", "default: …"),
         (field.required and field.type in {"phone", "email"},

@@ -15,6 +15,7 @@ _BELONGS = {
     "trigger_event": (("purchases",), "only purchases raise a purchase event; leave it out"),
     "create_contact": (("custom-events",), "only events make contacts; leave it out"),
     "delivery": (("custom-events",), "everything else is sent exactly once; leave it out"),
+    "retire": (("products",), "it puts products out of sight; leave it out"),
     "on_change": (("purchases",), "other records are changed in place; leave it out"),
 }
 _NO_RETIRE = "it puts products out of stock; use keep or delete"
@@ -27,6 +28,11 @@ def check_options(shape: SyncShape, complain: Callable[..., None]) -> None:
     for name, (targets, hint) in _BELONGS.items():
         if getattr(shape, name) is not None and target not in targets:
             complain((name,), f"`{name}` does not exist for {shape.target}", hint)
+    if shape.retire is not None and target == "products":
+        if shape.missing != "retire":
+            complain(("retire",), "`retire` goes with `missing: retire`", "add it, or leave it out")
+        elif not shape.retire.model_dump(exclude_none=True):
+            complain(("retire",), "`retire` names no field", "retire: {isBlacklisted: true}")
     if shape.missing == "retire" and target != "products":
         said = f"`missing: retire` does not exist for {shape.target}"
         complain(("missing",), said, _NO_RETIRE, "missing: retire")

@@ -158,6 +158,15 @@ class SinceShape(Shape):
     since: str = Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
 
 
+class RetireShape(Shape):
+    """How a product is put out of sight."""
+
+    availability: Literal["outofstock"] | None = Field(None, description="It cannot be bought.")
+    isBlacklisted: Literal[True] | None = Field(  # noqa: N815 - Connectif's own name
+        None, description="It is kept out of recommendations."
+    )
+
+
 class RejectsShape(Shape):
     """How many rows may be invalid before the plan fails."""
 
@@ -214,6 +223,11 @@ class SyncShape(Shape):
     route: Literal["auto", "calls", "import"] = "auto"
     priority: Literal["low", "normal", "high"] = "normal"
     schedule: ScheduleShape | None = None
+    retire: RetireShape | None = Field(
+        None,
+        description="Products, with `missing: retire`: {availability: outofstock} (the default), "
+        "{isBlacklisted: true}, or both.",
+    )
     on_change: Literal["report", "replace"] | None = Field(
         None,
         description="Purchases: a changed one is only reported (default), or deleted and made "

@@ -229,6 +229,8 @@ class Sync:
     stock: Stock | None = None
     # What becomes of a record that cannot be changed, when its source has changed.
     on_change: Literal["report", "replace"] = "report"
+    # With `missing: retire`: what puts a record out of sight, if not what its target says.
+    retire: Mapping[str, Json] | None = None
     # What only this target knows, such as trigger_event of purchases; as the plan file keeps it.
     options: Mapping[str, Json] = field(default_factory=dict)
 
