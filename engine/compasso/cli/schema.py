@@ -25,6 +25,8 @@ HELP = "Print the JSON Schema of the spec language, for editors."
             "purchases",
             "contact-fields",
             "custom-event-types",
+            "coupons",
+            "exports",
         ]
     ),
     default="spec",

@@ -94,15 +94,20 @@ def take_samples(
     def shown(name: str, value: Json) -> Json:
         return value if reveal or name not in secret or value == HASHED else mask(value)
 
+    # What stands in the specs themselves has no row, and a digest says nothing to a reader.
+    from_source = desired.target.spec_kind in {"sync", "coupon-stock"}
+    known = desired.target.fields
+    digests = {n for n, f in known.items() if f.schema.get("x-compasso-digest")}
+
     samples = []
     for operation, key, _file, row, fields, before in rows:
         after, past = json.loads(fields), json.loads(before or "{}")
-        names = list(after) or list(past)
+        names = [n for n in (list(after) or list(past)) if n not in digests]
         samples.append(
             {
                 "operation": operation,
                 "key": mask(key) if hide_key else key,
-                "source_row": row,
+                "source_row": row if from_source else None,
                 "fields": [
                     {
                         "name": name,

@@ -185,11 +185,19 @@ def by_export(batches: Sequence[Batch], export: Export) -> list[Batch]:
             b,
             route=Route.EXPORT,
             requests=EXPORT_REQUESTS * b.rows,
-            reason=f"{b.rows:,} export{'' if b.rows == 1 else 's'} of {export.what} into "
-            f"{export.into.label}: about {EXPORT_REQUESTS} requests each, at most five at a time",
+            reason=_reason(export, b.rows),
         )
         for b in batches
     ]
+
+
+def _reason(export: Export, count: int) -> str:
+    into = f"of {export.what} into {export.into.label}"
+    if count == 1:
+        return f"1 export {into}: about {EXPORT_REQUESTS} requests"
+    return (
+        f"{count:,} exports {into}: about {EXPORT_REQUESTS} requests each, five at a time at most"
+    )
 
 
 def check_guard(export: Export, count: int) -> None:
