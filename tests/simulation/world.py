@@ -307,6 +307,9 @@ class World:
             return False
         except CompassoError as error:
             self.tell(f"it ends: {error}")
+            if "the plan is stale" in str(error) and not fresh:
+                self.stats["stale"] += 1  # what the recovery of another apply's plan has changed
+                return False
             if not any(text in str(error) for text in KNOWN_ENDS):
                 raise BrokenError(f"an apply ended with: {error}") from error
             self.stats["gave up"] += 1

@@ -344,10 +344,14 @@ class Journal:
             for plan, change, run, of, piece, body, at, identity, done in rows
         ]
 
-    def unfinished_plans(self) -> set[str]:
-        """Plans with imports or outcomes that the state does not have yet."""
+    def unfinished_plans(self, syncs: Iterable[str] | None = None) -> set[str]:
+        """Plans with imports or outcomes that the state does not have yet, of these syncs."""
+        listed = None if syncs is None else json.dumps(list(syncs))
+        ours = "(?1 IS NULL OR sync IN (SELECT value FROM json_each(?1)))"
         rows = self._db.execute(
-            "SELECT plan_id FROM imports WHERE settled = 0 UNION "
-            "SELECT plan_id FROM calls WHERE kept = 0 AND (outcome IS NOT NULL OR unrepeatable)"
+            f"SELECT plan_id FROM imports WHERE settled = 0 AND {ours} UNION "
+            "SELECT plan_id FROM calls WHERE kept = 0 AND (outcome IS NOT NULL OR unrepeatable) "
+            f"AND {ours}",
+            (listed,),
         )
         return {row[0] for row in rows}

@@ -26,7 +26,9 @@ async def recover(
     journal = open_journal(state.directory)
     learned = 0
     try:
-        for plan_id in sorted(journal.unfinished_plans()):
+        # Only plans with something open of ours: another one may belong to an apply at work, which
+        # takes its plan's copy away when it ends.
+        for plan_id in sorted(journal.unfinished_plans(syncs)):
             copy = journal.plan_copy(plan_id)
             try:
                 plan = open_plan(copy)
@@ -42,11 +44,21 @@ async def recover(
                         if sync in syncs:
                             learned += await runner.settle_left_over(sync)
         for copy in journal.plans.glob("*.plan"):
-            if copy.stem not in journal.unfinished_plans():
+            if copy.stem not in journal.unfinished_plans() and _is_ours(copy, syncs):
                 copy.unlink(missing_ok=True)
     finally:
         journal.close()
     return learned
+
+
+def _is_ours(copy: Path, syncs: tuple[str, ...]) -> bool:
+    """Whether we hold all syncs of a plan: another apply may be at work on one that we do not,
+    with nothing in the journal yet."""
+    try:
+        with open_plan(copy) as plan:
+            return set(plan.syncs) <= set(syncs)
+    except CompassoError:
+        return False
 
 
 def has_left_over(state: State) -> bool:
