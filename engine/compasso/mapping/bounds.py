@@ -23,17 +23,21 @@ _WIDEST = 10_000
 _LARGEST_EXPONENT, _MOST_PLACES = 64, 300
 
 
+class OutOfBoundsError(SecurityError):
+    """A template asks for too much. The message quotes no value."""
+
+
 def bounded(text: Any) -> Any:
-    """A text, unless it is too long. Raises SecurityError."""
+    """A text, unless it is too long. Raises OutOfBoundsError."""
     if isinstance(text, str) and len(text) > LONGEST_TEXT:
-        raise SecurityError("the text would be longer than a million characters")
+        raise OutOfBoundsError("the text would be longer than a million characters")
     return text
 
 
 def narrow(width: Any) -> None:
-    """Raises SecurityError for a width that is too large."""
+    """Raises OutOfBoundsError for a width that is too large."""
     if isinstance(width, (int, float)) and abs(width) > _WIDEST:
-        raise SecurityError("that is too wide")
+        raise OutOfBoundsError("that is too wide")
 
 
 def replace(value: str, old: Any, new: Any, count: Any = -1) -> str:
@@ -43,7 +47,7 @@ def replace(value: str, old: Any, new: Any, count: Any = -1) -> str:
         if isinstance(count, int) and count >= 0:
             found = min(found, count)
         if len(value) + found * (len(new) - len(old)) > LONGEST_TEXT and found:
-            raise SecurityError("the text would be longer than a million characters")
+            raise OutOfBoundsError("the text would be longer than a million characters")
     return value.replace(old, new, count)
 
 
@@ -51,14 +55,14 @@ def join(separator: str, items: Iterable[Any]) -> str:
     """str.join of the items' texts, without the nones; the separators are bounded."""
     texts = [str(item) for item in items if item is not None]
     if len(separator) * (len(texts) - 1) > LONGEST_TEXT:
-        raise SecurityError("the text would be longer than a million characters")
+        raise OutOfBoundsError("the text would be longer than a million characters")
     return separator.join(texts)
 
 
 class _Formatter(SandboxedFormatter):
     def format_field(self, value: Any, format_spec: str) -> Any:
         if too_wide_spec(format_spec):
-            raise SecurityError("a width has at most three digits")
+            raise OutOfBoundsError("a width has at most three digits")
         return super().format_field(value, format_spec)
 
 
@@ -72,7 +76,7 @@ def percent(form: str, values: Any) -> Any:
     if any(v is None for v in (listed if isinstance(values, (tuple, Mapping)) else (values,))):
         return None
     if too_wide(form):
-        raise SecurityError("a width has at most three digits")
+        raise OutOfBoundsError("a width has at most three digits")
     return bounded(form % values)
 
 
@@ -88,10 +92,10 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "*" and not all(isinstance(v, (int, float)) for v in (left, right)):
             self._complain(left, right)
-            raise SecurityError("only numbers can be multiplied")
+            raise OutOfBoundsError("only numbers can be multiplied")
         numbers = all(isinstance(v, (int, float)) for v in (left, right))
         if operator == "**" and numbers and _too_large(left, right):
-            raise SecurityError("the power is too large")
+            raise OutOfBoundsError("the power is too large")
         if operator == "%" and isinstance(left, str):
             self._complain(right)
             return percent(left, right)
@@ -145,5 +149,5 @@ def bounded_round(value: Any, precision: Any = 0, method: Any = "common") -> Any
     from jinja2.filters import do_round
 
     if isinstance(precision, int) and abs(precision) > _MOST_PLACES:
-        raise SecurityError("that many places")
+        raise OutOfBoundsError("too many places")
     return do_round(value, precision, method)

@@ -276,8 +276,8 @@ def _date_add(value: Sql, **amounts: Sql) -> Sql:
     meaning="a phone number in international form, `+34600111222` (our own); its argument is the "
     "country of numbers without a prefix: `phone('ES')`. What is no number is an error, or none "
     "with `invalid=none`",
-    asks="all but plain mobile numbers of ES, PT, IT, MX and of other countries whose numbers "
-    "have no trunk prefix",
+    asks="all but plain mobile numbers, of countries whose numbers have no prefix of their own "
+    "(ES, PT, MX, CL and 80 others)",
 )
 def _phone(value: Sql, region: Sql | None = None, invalid: Sql | None = None) -> Sql:
     if value.type != TEXT or region is None:

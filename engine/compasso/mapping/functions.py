@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jinja2 import filters as jinja
-from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context, Undefined
 from jinja2.utils import pass_context, pass_environment, pass_eval_context
 from markupsafe import escape
 
 from compasso.mapping import bounds, dates, normalize
-from compasso.mapping.bounds import bounded
+from compasso.mapping.bounds import OutOfBoundsError, bounded
 from compasso.mapping.filters import CONCAT
 from compasso.mapping.text import LONGEST_TEXT
 
@@ -91,7 +90,7 @@ def _indent(value: Any, width: Any = 4, first: Any = False, blank: Any = False) 
         return None
     size = len(width) if isinstance(width, str) else width
     if (str(value).count("\n") + 1) * size > LONGEST_TEXT:
-        raise SecurityError("the text would be longer than a million characters")
+        raise OutOfBoundsError("the text would be longer than a million characters")
     return _plain(jinja.do_indent(str(value), width, first, blank))
 
 
@@ -102,7 +101,7 @@ def _wordwrap(env: Any, value: Any, width: Any = 79, break_long_words: Any = Tru
         return None
     lines = len(value) // max(int(width), 1) + value.count("\n") + 1
     if lines * len(wrapstring or "") > LONGEST_TEXT:
-        raise SecurityError("the text would be longer than a million characters")
+        raise OutOfBoundsError("the text would be longer than a million characters")
     return jinja.do_wordwrap(env, value, width, break_long_words, wrapstring, break_on_hyphens)
 
 

@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import Any
 
 from compasso.mapping.dates import FilterError
-from compasso.mapping.quoting import quote_text
 from compasso.mapping.sql import TEXT, Guard, NotCompiled, Sql, both
 from compasso.mapping.text import matches, strip
 
@@ -67,21 +66,25 @@ def email(value: Any, invalid: Any = _RAISE) -> Any:
 
 
 _ATOM = "[A-Za-z0-9_+-]+"
-_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_PLAIN_ADDRESS = rf"{_ATOM}(\.{_ATOM})*@({_LABEL}\.)+[A-Za-z]{{2,63}}"
-# A domain that the library refuses, or a label that may be of another script.
-_SPECIAL = r"--|[.@](arpa|invalid|local|localhost|onion|test)$"
+# No two hyphens together: they may stand for another script.
+_LABEL = "[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*"
+_PLAIN_ADDRESS = rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+[A-Za-z]{{2,}}"
+# An address so short has no part that is too long.
+_SHORT = 64
+# Domains that the library refuses.
+_SPECIAL = "'arpa', 'invalid', 'local', 'localhost', 'onion', 'test'"
 
 
 def email_sql(value: Sql) -> Sql:
     """`email` for plain ASCII addresses."""
     text = strip(value, None).sql
-    short = f"strlen({text}) <= 200 AND instr({text}, '@') <= 65"
-    common = f"NOT regexp_matches(lower({text}), {quote_text(_SPECIAL)})"
-    plain = f"({matches(text, _PLAIN_ADDRESS)} AND {short} AND {common})"
-    empty = f"({text} IS NULL OR {text} = '')"
-    sql = f"(CASE WHEN {text} <> '' THEN lower({text}) END)"
-    guard = both(value.guard, (Guard(f"({empty} OR {plain})", "other than plain ASCII addresses"),))
+    plain = (
+        f"(strlen({text}) <= {_SHORT} AND {matches(text, _PLAIN_ADDRESS)} "
+        f"AND lower(split_part({text}, '.', -1)) NOT IN ({_SPECIAL}))"
+    )
+    good = f"(CASE WHEN {text} <> '' THEN {plain} ELSE true END)"
+    sql = f"nullif(lower({text}), '')"
+    guard = both(value.guard, (Guard(good, "other than plain ASCII addresses"),))
     return Sql(sql, TEXT, guard, letters=())
 
 
@@ -95,8 +98,11 @@ def _mobile(region: str) -> tuple[str, str]:
     metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
     code = phonenumbers.country_code_for_region(region)
     alone = phonenumbers.region_codes_for_country_code(code) == (region,)
-    mobile = metadata.mobile.national_number_pattern if metadata and metadata.mobile else None
+    described = metadata.mobile if metadata else None
+    mobile = described.national_number_pattern if described else None
     if metadata is None or metadata.national_prefix_for_parsing or not alone or not mobile:
+        raise NotCompiled(f"phone numbers of {region} have more than one form")
+    if described is None or str(described.example_number).startswith("0"):
         raise NotCompiled(f"phone numbers of {region} have more than one form")
     return str(code), str(mobile)
 
@@ -104,12 +110,10 @@ def _mobile(region: str) -> tuple[str, str]:
 def phone_sql(value: Sql, region: str) -> Sql:
     """`phone` for plain mobile numbers, where the library's data leaves no choice."""
     code, mobile = _mobile(region.upper())
-    text = value.sql
-    digits = f"regexp_replace({text}, '[ .-]', '', 'g')"
-    written = matches(text, rf"(\+{code}[ .-]?)?[1-9]([ .-]?[0-9])*")
-    national = f"(CASE WHEN left({text}, 1) = '+' THEN substr({digits}, {len(code) + 2}) ELSE {digits} END)"
-    plain = f"({written} AND {matches(national, mobile)})"
-    empty = f"({text} IS NULL OR {text} = '')"
-    sql = f"(CASE WHEN {plain} THEN '+{code}' || {national} END)"
-    guard = both(value.guard, (Guard(f"({empty} OR {plain})", "other than plain mobile numbers"),))
-    return Sql(sql, TEXT, guard, letters=())
+    digits = f"translate({value.sql}, ' .-', '')"
+    plain = matches(digits, rf"(?:\+{code})?(?:{mobile})")
+    empty = f"({value.sql} IS NULL OR {value.sql} = '')"
+    number = f"(CASE WHEN left({digits}, 1) = '+' THEN {digits} ELSE '+{code}' || {digits} END)"
+    good = f"(CASE WHEN {plain} THEN true ELSE {empty} END)"
+    guard = both(value.guard, (Guard(good, "other than plain mobile numbers"),))
+    return Sql(f"(CASE WHEN {plain} THEN {number} END)", TEXT, guard, letters=())

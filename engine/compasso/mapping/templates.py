@@ -14,7 +14,7 @@ from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, nodes
 
-from compasso.mapping.bounds import BoundedEnvironment
+from compasso.mapping.bounds import BoundedEnvironment, OutOfBoundsError
 from compasso.mapping.compiler import ROW, row_column
 from compasso.mapping.dates import FilterError
 from compasso.mapping.filters import CONCAT, FILTERS
@@ -263,5 +263,5 @@ def _reason(error: Exception) -> str:
         "OverflowError": "a number is too large",
         "AttributeError": "a value has the wrong type, or is none",
     }
-    said = str(error) if isinstance(error, FilterError) else ""
+    said = str(error) if isinstance(error, (FilterError, OutOfBoundsError)) else ""
     return f"template: {said or names.get(type(error).__name__, type(error).__name__)}"
