@@ -83,19 +83,20 @@ def page(sandbox: Sandbox, request: Request, items: Sequence[dict[str, Any]]) ->
     """A page of a list, with links to its neighbours (parameters are a guess)."""
     behaviour = sandbox.behaviour
     try:
-        number = int(request.query_params.get("page", 1))
-        size = int(request.query_params.get("pageSize", behaviour.page_size))
+        number = int(request.query_params.get(behaviour.page_parameter, 1))
+        size = int(request.query_params.get(behaviour.page_size_parameter, behaviour.page_size))
     except ValueError:
-        raise ApiError(400, "page and pageSize must be numbers.") from None
+        raise ApiError(400, "The page and its size must be numbers.") from None
     if number < 1 or size < 1:
-        raise ApiError(400, "page and pageSize begin with 1.")
+        raise ApiError(400, "The page and its size begin with 1.")
     size = min(size, behaviour.max_page_size)
     links = {}
     base = f"{sandbox.settings.address}{request.url.path}"
+    names = (behaviour.page_parameter, behaviour.page_size_parameter)
     if number * size < len(items):
-        links["next"] = f"{base}?page={number + 1}&pageSize={size}"
+        links["next"] = f"{base}?{names[0]}={number + 1}&{names[1]}={size}"
     if number > 1:
-        links["prev"] = f"{base}?page={number - 1}&pageSize={size}"
+        links["prev"] = f"{base}?{names[0]}={number - 1}&{names[1]}={size}"
     return JSONResponse({"links": links, "results": items[(number - 1) * size : number * size]})
 
 

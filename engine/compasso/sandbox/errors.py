@@ -10,6 +10,7 @@ TITLES = {
     400: "Bad Request", 403: "Forbidden", 404: "Not Found",
     405: "Method Not Allowed", 409: "Conflict",
     413: "Payload Too Large", 415: "Unsupported Media Type", 422: "Unprocessable entity",
+    429: "Too Many Requests",
     500: "Internal Server Error", 503: "Service Unavailable",
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from compasso.sandbox.endpoint import Handler
 from compasso.sandbox.endpoints import areas
@@ -30,7 +30,9 @@ def guarded(
 
     async def checked(box: Sandbox, request: Request) -> Response:
         names = [name for name, _ in request.query_params.multi_items()]
-        unknown = sorted(n for n in names if query is not None and n not in query)
+        paging = (sandbox.behaviour.page_parameter, sandbox.behaviour.page_size_parameter)
+        known = [*query, *(paging if "page" in query else ())] if query is not None else names
+        unknown = sorted(set(names) - set(known))
         if unknown and sandbox.behaviour.unknown_query_is_error:
             raise invalid([(name, "Parameter is not known") for name in unknown])
         return await handler(box, request)
@@ -90,6 +92,8 @@ async def _answer(
     allowed, headers = sandbox.rate.take()
     if not allowed:
         text = "Too many requests, please try again later."
+        if sandbox.behaviour.refusal_is_json:
+            return JSONResponse(ApiError(429, text).body, 429, headers=headers)
         return PlainTextResponse(text, 429, headers=headers)
     if fault is not None and fault.kind == "status":
         return Response(status_code=fault.status, headers=headers)

@@ -19,6 +19,7 @@ class Behaviour:
     reset_is_delta: bool = False  # X-RateLimit-Reset as seconds left instead of an epoch
     sliding_window: bool = False  # the rate window; evidence points to a fixed one
     count_refused: bool = True  # whether refused requests use the window up too
+    refusal_is_json: bool = False  # whether a 429 has an HttpError body instead of text
     # Statuses
     create_status: int = 200  # of a PATCH that creates; 201 is possible
     post_status: int = 201  # of a POST that creates (documented for imports, exports, events)
@@ -39,7 +40,9 @@ class Behaviour:
     repeated_purchase: Literal["refuse", "replay", "duplicate"] = "refuse"
     purchase_required: tuple[str, ...] = ("purchaseId", "totalPrice", "totalQuantity", "products")
     purchase_item_required: tuple[str, ...] = ("productId", "quantity", "price")
-    # Lists
+    # Lists (the names of the parameters are seen in one client)
+    page_parameter: str = "page"
+    page_size_parameter: str = "pageSize"
     page_size: int = 20
     max_page_size: int = 50
     newest_first: bool = True
