@@ -7,19 +7,13 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from compasso.sandbox import coupons
 from compasso.sandbox.errors import ApiError, invalid
-from compasso.sandbox.fields import PRODUCT, CellError, FieldRule, check_value, read_cell
 from compasso.sandbox.files import file_address
+from compasso.sandbox.import_rows import KEYS, ImportRows, import_rules
 from compasso.sandbox.records import Records
 from compasso.sandbox.settings import MAX_QUEUED_IMPORTS, SandboxSettings
 from compasso.sandbox.store import Account, iso, new_id
 
-_KEYS = {
-    "contacts": ("_externalId", "_email"),
-    "products": ("productId",),
-    "coupons": ("code",),
-}
 _DONE = {"finished", "error", "cancelled"}
 
 
@@ -31,6 +25,7 @@ class Imports:
         self.records = records
         self.settings = settings
         self.stuck = self.failed = 0  # the next imports that a fault concerns
+        self._under_way: dict[str, ImportRows] = {}
         known = account.list("imports")
         self._open = [i["id"] for i in known if i["status"] not in _DONE]
         self._free_at = max((i.get("_finished", 0.0) for i in known), default=0.0)
@@ -118,22 +113,17 @@ class Imports:
     def _header_problem(self, kind: str, header: list[str]) -> str | None:
         if not header:
             return "The file has no header"
-        if not set(_KEYS[kind]) & set(header):
-            return f"The file has none of the columns {', '.join(_KEYS[kind])}"
+        if not set(KEYS[kind]) & set(header):
+            return f"The file has none of the columns {', '.join(KEYS[kind])}"
         if len(set(header)) < len(header):
             return "Two columns have the same name"
-        rules = self._rules(kind)
-        unknown = [h for h in header if h not in rules and h not in _KEYS[kind]]
+        rules = import_rules(self.records, kind)
+        unknown = [h for h in header if h not in rules and h not in KEYS[kind]]
         if unknown and self.settings.behaviour.unknown_header_is_error:
             return f"Unknown columns: {', '.join(unknown)}"
         required = {"productDetailUrl", "name", "unitPrice"} if kind == "products" else set()
         missing = required - set(header)
         return f"Missing columns: {', '.join(sorted(missing))}" if missing else None
-
-    def _rules(self, kind: str) -> dict[str, FieldRule]:
-        if kind == "coupons":
-            return {}
-        return self.records.contact_rules() if kind == "contacts" else dict(PRODUCT)
 
     def advance(self) -> None:
         """Bring every import to where it is now: first come, first served."""
@@ -148,17 +138,23 @@ class Imports:
                 self.settings.import_min_seconds,
                 record["total"] / self.settings.import_rows_per_second,
             )
+            done = min(1.0, (now - start) / seconds) if seconds > 0 else 1.0
             changed = dict(record)
             if record["status"] == "queued":
                 changed |= {"status": "inProgress", "startedAt": iso(start)}
-            if now >= start + seconds and not record.get("_stuck"):
-                changed |= self._finish(record, start + seconds)
+            if record.get("_failed"):
+                changed |= {"status": "error"} if done >= 1 else {}
+            elif not record.get("_stuck"):
+                changed |= self._work(record, done)
+            if changed["status"] in _DONE:
+                changed |= {"finishedAt": iso(start + seconds), "_finished": start + seconds}
             if changed != self.account.records["imports"][record["id"]]:
                 self.account.put("imports", [changed])
             if changed["status"] not in _DONE:
                 break
             self._open.pop(0)
             self._free_at = start + seconds
+            self._under_way.pop(record["id"], None)
             self.account.drop_file(f"imports/{record['id']}")
 
     def delete(self, record: Mapping[str, Any]) -> None:
@@ -166,131 +162,35 @@ class Imports:
         self.account.remove("imports", record)
         self.account.drop_file(f"reports/{record['id']}")
 
-    def _finish(self, record: Mapping[str, Any], at: float) -> dict[str, Any]:
-        end = {"finishedAt": iso(at), "_finished": at}
-        if record.get("_failed"):
-            return {"status": "error", **end}
-        text = self.account.files[f"imports/{record['id']}"].decode("utf-8-sig")
-        errors: list[list[str]] = []
-        success = self._work(record, text, errors)
-        done: dict[str, Any] = {
-            "status": "finished",
-            "success": success,
-            "errors": len(errors) - 1 if errors else 0,
-            **end,
+    def _work(self, record: Mapping[str, Any], share: float) -> dict[str, Any]:
+        """Take the file's rows up to a share of it; what changes in the import."""
+        identity = record["id"]
+        if identity not in self._under_way:
+            text = self.account.files[f"imports/{identity}"].decode("utf-8-sig")
+            self._under_way[identity] = ImportRows(
+                self.account, self.records, self.settings, record, text
+            )
+        taken = record["success"] + record["errors"]
+        wanted = record["total"] if share >= 1 else int(record["total"] * share)
+        success, failed = self._under_way[identity].take(wanted - taken)
+        changed: dict[str, Any] = {
+            "success": record["success"] + success,
+            "errors": record["errors"] + len(failed),
         }
-        if errors:
+        if failed:
+            name = f"reports/{identity}"
+            head = [] if record.get("_report") else [self._under_way[identity].report_header]
             out = io.StringIO()
-            csv.writer(out).writerows(errors)
-            self.account.put_file(f"reports/{record['id']}", out.getvalue().encode())
-            done["_report"] = True
-        return done
-
-    def _work(self, record: Mapping[str, Any], text: str, errors: list[list[str]]) -> int:
-        """Take the rows of a file; the bad ones, with their reasons, go to `errors`."""
-        options, kind = record["options"], record["type"]
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=options["delimiter"])
-        header = next(rows)
-        rules = self._rules(kind)
-        success = 0
-        batch: dict[str, dict[str, Any]] = {}
-        seen: set[tuple[str, ...]] = set()
-        for row in rows:
-            if not row:
-                continue
-            try:
-                self._check_repeated(kind, header, row, seen)
-                changed = self._row(kind, header, row, rules, options)
-            except (CellError, ApiError) as error:
-                if not errors:
-                    errors.append([*header, "error"])
-                errors.append([*row, _reason(error)])
-                continue
-            success += 1
-            if changed is not None:
-                # A later row of the same file must see it, so it is known at once.
-                self.account.stage(kind, changed)
-                batch[changed["id"]] = changed
-        self.account.put(kind, batch.values())
-        if kind == "coupons" and batch:
-            at = self.settings.clock()
-            coupons.count(self.account, options["couponSetId"], at, quantity=len(batch))
-        return success
-
-    def _check_repeated(
-        self, kind: str, header: list[str], row: list[str], seen: set[tuple[str, ...]]
-    ) -> None:
-        if self.settings.behaviour.repeated_key_in_import != "error":
-            return
-        cells = dict(zip(header, row, strict=False))
-        key = tuple(cells.get(name, "") for name in _KEYS[kind])
-        if key in seen:
-            raise CellError(f"{' or '.join(_KEYS[kind])}: Value is in the file before")
-        seen.add(key)
-
-    def _row(
-        self,
-        kind: str,
-        header: list[str],
-        row: list[str],
-        rules: Mapping[str, FieldRule],
-        options: Mapping[str, Any],
-    ) -> dict[str, Any] | None:
-        if len(row) != len(header):
-            raise CellError("The row has another number of cells than the header")
-        cells = dict(zip(header, row, strict=True))
-        key = next((k for k in _KEYS[kind] if cells.get(k)), None)
-        if key is None:
-            raise CellError(f"{' or '.join(_KEYS[kind])}: Value is required")
-        if kind == "coupons":
-            return coupons.new_code(self.account, options["couponSetId"], cells[key])
-        zero = self.settings.behaviour.zero_integer_in_import
-        fields = {}
-        for name, cell in cells.items():
-            rule = rules.get(name)
-            if rule is None or name == key:
-                continue
-            try:
-                value = read_cell(rule, cell, zero=zero)
-            except CellError as error:
-                raise CellError(f"{name}: {error}") from None
-            if value is not None:  # an empty text cell leaves the field as it is (a guess)
-                fields[name] = value
-        if (
-            kind == "contacts"
-            and key == "_email"
-            and (reason := check_value(rules["_email"], cells["_email"].strip()))
-        ):
-            raise CellError(f"_email: {reason}")
-        return self._merge(kind, key, cells[key], fields, options)
-
-    def _merge(
-        self,
-        kind: str,
-        key: str,
-        value: str,
-        fields: dict[str, Any],
-        options: Mapping[str, Any],
-    ) -> dict[str, Any] | None:
-        records = self.records
-        is_contact = kind == "contacts"
-        found = records.contact(key, value) if is_contact else records.product(key, value)
-        if found is not None:
-            if not options["overrideExisting"]:
-                if self.settings.behaviour.kept_existing_counts_as == "error":
-                    raise CellError(f"{key}: Value exists already")
-                return None
-            if options["updateOnlyEmptyFields"]:
-                fields = {n: v for n, v in fields.items() if found.get(n) in (None, "")}
-        if is_contact:
-            records.check_collision(fields, found)
-            return records.merge_contact(key, value, fields, found)[0]
-        return records.merge_product(value, fields, found)[0]
+            csv.writer(out).writerows([*head, *failed])
+            before = self.account.files.get(name, b"")
+            self.account.put_file(name, before + out.getvalue().encode())
+            changed["_report"] = True
+        return changed | ({"status": "finished"} if share >= 1 else {})
 
     def view(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """An import as the API shows it."""
         shown = {k: v for k, v in record.items() if not k.startswith("_")}
-        if record.get("_report"):
+        if record.get("_report") and record["status"] in _DONE:
             identity = record["id"]
             shown["errorReportFileUrl"] = file_address(
                 self.account,
@@ -300,7 +200,3 @@ class Imports:
                 self.settings.clock(),
             )
         return shown
-
-
-def _reason(error: Exception) -> str:
-    return error.reasons if isinstance(error, ApiError) else str(error)
