@@ -1,7 +1,6 @@
 """The client against a real server on a bad day: over HTTP, with faults that the sandbox plays."""
 
 import asyncio
-import contextlib
 
 import httpx
 import pytest
@@ -9,7 +8,9 @@ import pytest
 from compasso.connectif import Budget, Client, LostAnswer, SqliteLedger, SystemClock
 from compasso.model import ApiCall, CompassoError
 from compasso.sandbox import RunningSandbox
+from compasso.sandbox.app import create_app
 from compasso.sandbox.settings import Behaviour, SandboxSettings
+from compasso.sandbox.virtual import VirtualClock, VirtualTransport, run_virtually
 
 PATCH = ApiCall("PATCH", "/contacts/email/ana%40x.es", {"_name": "Ana"})
 
@@ -105,32 +106,21 @@ def test_an_error_body_that_is_not_json_is_shown_as_text(sandbox):
 
 @pytest.mark.parametrize("behaviour", [{}, {"retry_after": False}, {"reset_is_delta": True}])
 def test_a_full_window_is_waited_out_without_a_second_refusal(behaviour):
-    # A clock that runs twenty times as fast as ours: the window passes in three seconds.
-    begin = SystemClock().now()
+    clock = VirtualClock()
+    app = create_app(
+        SandboxSettings(requests_per_minute=5, clock=clock.now, behaviour=Behaviour(**behaviour))
+    )
 
-    def clock():
-        return begin + (SystemClock().now() - begin) * 20
-
-    settings = SandboxSettings(requests_per_minute=5, clock=clock, behaviour=Behaviour(**behaviour))
-
-    class Fast:
-        def now(self):
-            return clock()
-
-        monotonic = now
-
-        async def sleep(self, seconds):
-            await asyncio.sleep(seconds / 20)
-
-    async def running(url):
-        budget = Budget(5, 0, Fast(), SqliteLedger(":memory:"))
-        async with Client(url, lambda: "a:b", budget, Fast()) as client:
+    async def running():
+        # Another client has used the window up.
+        app.state.sandbox.rate.take(5)
+        budget = Budget(5, 0, clock, SqliteLedger(":memory:"))
+        network = VirtualTransport(app)
+        async with Client("http://sandbox", lambda: "a:b", budget, clock, network) as client:
             return await client.send(PATCH)
 
-    with RunningSandbox(settings) as sandbox:
-        for _ in range(5):
-            httpx.get(f"{sandbox.url}/store", headers={"Authorization": "apiKey o:o"})
-        with contextlib.suppress(LostAnswer):
-            assert asyncio.run(running(sandbox.url)).ok
-        refused = [r for r in requests(sandbox) if r["status"] == 429]
-        assert len(refused) == 1
+    begin = clock.now()
+    assert run_virtually(running(), clock).ok
+    refused = [r for r in app.state.sandbox.seen if r["status"] == 429]
+    assert len(refused) == 1
+    assert 60 <= clock.now() - begin < 70
