@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import signal
 import subprocess
 import sys
@@ -20,10 +21,10 @@ KEY = {"Authorization": "apiKey id:secret"}
 
 
 @contextlib.contextmanager
-def served(file, port=0):
+def served(file, port=0, *options):
     """A sandbox in a process of its own."""
     command = [sys.executable, "-m", "compasso.cli", "sandbox", "--data", str(file)]
-    command += ["--requests-per-minute", "100000", "--port", str(port)]
+    command += ["--requests-per-minute", "100000", "--port", str(port), *map(str, options)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         address = process.stdout.readline().strip()
@@ -143,3 +144,22 @@ def test_a_file_that_is_none_is_refused(tmp_path):
     with pytest.raises(CompassoError) as stopped:
         Account(tmp_path / "notes.txt")
     assert "notes.txt cannot be used" in str(stopped.value)
+
+
+def test_a_seed_fills_an_account_once(tmp_path):
+    seed = tmp_path / "seed.json"
+    seed.write_text(json.dumps(SEED))
+    for _ in range(2):  # the second time the account is there already, and is left as it is
+        with served(tmp_path / "account.sqlite", 0, "--seed", seed) as (_, api):
+            assert [c["code"] for c in api.get("/_sandbox/dump/coupons").json()] == ["A"]
+            api.patch("/contacts/email/ana@x.es", json={"_name": "Ana"}).raise_for_status()
+            [contact] = api.get("/_sandbox/dump/contacts").json()
+            assert contact["_name"] == "Ana"
+
+
+def test_a_seed_that_is_wrong_is_told_and_nothing_is_served(tmp_path, compasso):
+    seed = tmp_path / "seed.json"
+    seed.write_text('{"kontacts": []}')
+    ran = compasso("sandbox", "--port", 0, "--seed", seed)
+    assert (ran.code, ran.out) == (1, "")
+    assert "the seed cannot be used: unknown: kontacts" in ran.err

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import click
 
-from compasso.model import ExitCode
+from compasso.model import CompassoError, ExitCode
 
 HELP = "Serve a simulated Connectif account on this machine."
 
 
 @click.command(
     short_help=HELP,
-    epilog="Example:\n\n  compasso sandbox --port 8400\n\n"
+    epilog="Examples:\n\n  compasso sandbox --port 8400\n\n"
+    "  compasso sandbox --data account.sqlite --seed specs/everything/sandbox-seed.json\n\n"
     "  CONNECTIF_BASE_URL=http://127.0.0.1:8400 CONNECTIF_API_KEY=a:b compasso apply",
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=8400, help="0: any free one.")
@@ -21,6 +22,11 @@ HELP = "Serve a simulated Connectif account on this machine."
 @click.option("--api-key", metavar="ID:SECRET", help="The one key to accept; any by default.")
 @click.option(
     "--data", type=click.Path(path_type=Path, dir_okay=False), help="Keep the account here."
+)
+@click.option(
+    "--seed",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Begin with what this JSON file holds, if the account is empty.",
 )
 @click.option(
     "--behaviour",
@@ -35,6 +41,7 @@ def command(
     requests_per_minute: int,
     api_key: str | None,
     data: Path | None,
+    seed: Path | None,
     switches: tuple[str, ...],
     verbose: bool,
 ) -> int:
@@ -52,5 +59,15 @@ def command(
     settings = SandboxSettings(
         requests_per_minute=requests_per_minute, api_key=api_key, data=data, behaviour=behaviour
     )
-    serve(settings, "127.0.0.1", port, click.echo)
+    serve(settings, "127.0.0.1", port, click.echo, None if seed is None else _read(seed))
     return ExitCode.DONE
+
+
+def _read(file: Path) -> object:
+    import json
+
+    try:
+        found: object = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise CompassoError.say(f"{file} is not JSON: {error}", "mend the file") from None
+    return found

@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from compasso.model import CompassoError
 from compasso.sandbox.app import ConnectionDropped, create_app
+from compasso.sandbox.seed import SeedError, seed
 from compasso.sandbox.settings import SandboxSettings
 
 
@@ -75,17 +76,37 @@ def _server(app: Starlette) -> uvicorn.Server:
     )
 
 
-def serve(settings: SandboxSettings, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `ready` is told the address. Raises CompassoError."""
+def serve(
+    settings: SandboxSettings,
+    host: str,
+    port: int,
+    ready: Callable[[str], None],
+    contents: object = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is told the address.
+
+    `contents` is put into an account that is still empty (see `seed`). Raises CompassoError.
+    """
     listener = _listen(host, port)
     address = f"http://{host}:{listener.getsockname()[1]}"
     app = create_app(dataclasses.replace(settings, address=address))
-    ready(address)
     try:
+        if contents is not None and not any(app.state.sandbox.account.records.values()):
+            _fill(app, contents)
+        ready(address)
         with contextlib.suppress(KeyboardInterrupt):
             _server(app).run(sockets=[listener])
     finally:
         app.state.sandbox.account.close()
+
+
+def _fill(app: Starlette, contents: object) -> None:
+    try:
+        seed(app.state.sandbox, contents)
+    except SeedError as error:
+        raise CompassoError.say(
+            f"the seed cannot be used: {error}", "docs/sandbox.md tells what a seed holds"
+        ) from None
 
 
 class RunningSandbox:
