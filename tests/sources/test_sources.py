@@ -140,3 +140,10 @@ def test_the_fingerprint_changes_with_the_file(tmp_path):
 
 def test_the_built_in_kinds():
     assert set(source_kinds()) >= {"csv", "json", "jsonl", "parquet"}
+
+
+def test_cells_may_hold_line_ends_of_another_kind_than_the_lines(tmp_path):
+    text = "".join(f'"two\nlines {i}",{i}\r\n' for i in range(2000))
+    (tmp_path / "data.csv").write_bytes(f"note,n\r\n{text}".encode())
+    _, rows, unreadable = read(tmp_path, "csv", "data.csv")
+    assert (rows[1999], len(rows), unreadable) == (("two\nlines 1999", "1999"), 2000, [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from compasso.mapping.quoting import quote_name, quote_text
@@ -27,7 +28,7 @@ class Diff:
     The table has: operation, key, row, file, fields (JSON text, what to send), before (JSON
     text of the same fields), carry (JSON text of fields that an import must repeat), mask
     (which typed import columns are filled; bit i is the i-th of `typed`), by_call (the change
-    cannot travel by import), size (bytes of its line in an import file), row hashes, the
+    cannot travel by import), size (bytes of its cells in an import file), row hashes, the
     digest of the source row, and the hashes of the fields for a state that keeps only those.
     """
 
@@ -287,13 +288,13 @@ def record_json(desired: Desired) -> str:
 
 def _creates(desired: Desired, typed: Sequence[str], empty: bool, hashes: _Hashes | None) -> str:
     """The SELECT of records that the state does not have."""
-    masks, calls, sizes = ["0"], ["false"], ["strlen(m.key) + 1"]
+    masks, calls, sizes = ["0"], ["false"], [_cell_size("m.key")]
     for column in desired.columns:
         there = f"m.{column.sql} IS NOT NULL"
         if column.field.name in typed:
             masks.append(f"CASE WHEN {there} THEN {1 << typed.index(column.field.name)} ELSE 0 END")
         calls.append(f"({there} AND {_only_by_call(column)})")
-        sizes.append(f"CASE WHEN {there} THEN {_size(column)} ELSE 0 END")
+        sizes.append(f"CASE WHEN {there} THEN {_size(column, desired)} ELSE 0 END")
     fields = record_json(desired)
     new = "" if empty else "SEMI JOIN (SELECT r FROM pairs WHERE q IS NULL) AS p ON p.r = m.rowid "
     return (
@@ -308,7 +309,7 @@ def _creates(desired: Desired, typed: Sequence[str], empty: bool, hashes: _Hashe
 def _updates(desired: Desired, typed: Sequence[str], nulls: Nulls, hashes: _Hashes | None) -> str:
     """The SELECT of records that differ from the state, field by field."""
     entries = ", ".join(
-        _entry(column, number, typed, nulls, hashes)
+        _entry(desired, column, number, typed, nulls, hashes)
         for number, column in enumerate(desired.columns, 1)
     )
     joined = "'{{' || array_to_string(list_transform(diffs, lambda d: d.n || d.{0}), ',') || '}}'"
@@ -317,11 +318,11 @@ def _updates(desired: Desired, typed: Sequence[str], nulls: Nulls, hashes: _Hash
         f"{joined.format('a')} AS fields, {joined.format('b')} AS before, carry, "
         "list_sum(list_transform(diffs, lambda d: d.bit))::UBIGINT AS mask, "
         "list_bool_or(list_transform(diffs, lambda d: d.by_call)) AS by_call, "
-        "(key_size + list_sum(list_transform(diffs, lambda d: d.size)))::BIGINT AS size, "
+        "(always + list_sum(list_transform(diffs, lambda d: d.size)))::BIGINT AS size, "
         "row_hash_high, row_hash_low, source_high, source_low, field_hashes FROM ("
         f"SELECT m.key, m.row, m.file, {_DIGESTS}, "
         f"{hashes.merged() if hashes else 'NULL::UBIGINT[]'} AS field_hashes, "
-        f"{_carry(desired)} AS carry, strlen(m.key) + 1 AS key_size, "
+        f"{_carry(desired)} AS carry, {_always(desired)} AS always, "
         f"list_filter([{entries}], lambda d: d IS NOT NULL) AS diffs "
         f"FROM pairs JOIN {desired.name} AS m ON m.rowid = pairs.r JOIN known AS s ON s.q = pairs.q"
         ") WHERE len(diffs) > 0"
@@ -329,7 +330,12 @@ def _updates(desired: Desired, typed: Sequence[str], nulls: Nulls, hashes: _Hash
 
 
 def _entry(
-    column: Column, number: int, typed: Sequence[str], nulls: Nulls, hashes: _Hashes | None
+    desired: Desired,
+    column: Column,
+    number: int,
+    typed: Sequence[str],
+    nulls: Nulls,
+    hashes: _Hashes | None,
 ) -> str:
     """What one field adds to a change: a struct, or NULL when the field stays as it is."""
     name = quote_text(f"{json.dumps(column.field.name, ensure_ascii=False)}:")
@@ -343,12 +349,15 @@ def _entry(
         before = f"CASE WHEN {hashes.old(column.field.name)} = 0 THEN 'null' ELSE {shown} END"
     if nulls == "omit":
         differs = f"{new} IS NOT NULL AND {differs}"
+    size = _size(column, desired)
+    if column.field.name in desired.target.import_required:  # counted once for the line
+        size = "0"
     bit = 1 << typed.index(column.field.name) if column.field.name in typed else 0
     return (
         f"CASE WHEN {differs} THEN {{'n': {name}, 'a': coalesce({after}, 'null'), "
         f"'b': {before}, "
         f"'bit': {bit}::UBIGINT, 'by_call': {_only_by_call(column)}, "
-        f"'size': {_size(column)}}} END"
+        f"'size': {size}}} END"
     )
 
 
@@ -372,16 +381,32 @@ def _only_by_call(column: Column) -> str:
     return f"({value} IS NULL)"
 
 
-def _size(column: Column) -> str:
-    """The bytes of the field's cell in an import file, its comma included."""
+def _size(column: Column, desired: Desired) -> str:
+    """The bytes of the field's cell in an import file, without the comma."""
     value = f"m.{column.sql}"
-    if column.field.type is FieldType.LIST:
+    kind = column.field.type
+    if kind is FieldType.DATE:  # written in another form than it is kept
+        written = len(datetime(2001, 2, 3, tzinfo=UTC).strftime(desired.target.import_date))
+        return f"CASE WHEN {value} IS NULL THEN 0 ELSE {written} END"
+    if kind is FieldType.LIST:
         value = f"array_to_string({value}, '|')"
-    if column.field.type in {FieldType.TEXT, FieldType.LIST}:
-        quotes = f"(strlen({value}) - strlen(replace({value}, '\"', '')))"
-        quoted = f"CASE WHEN regexp_matches({value}, '[\",\\n\\r]') THEN 2 + {quotes} ELSE 0 END"
-        return f"coalesce(strlen({value}) + 1 + {quoted}, 1)"
-    return f"coalesce(strlen({value}::VARCHAR) + 1, 1)"
+    if kind in {FieldType.TEXT, FieldType.LIST}:
+        return f"coalesce({_cell_size(value)}, 0)"
+    return f"coalesce(strlen({value}::VARCHAR), 0)"
+
+
+def _cell_size(value: str) -> str:
+    """The bytes of a text as a cell: one that needs quotes (for the engine, # is a reason too) has
+    them, and its own are doubled."""
+    quotes = f"(strlen({value}) - strlen(replace({value}, '\"', '')))"
+    quoted = f"CASE WHEN regexp_matches({value}, '[#\",\\n\\r]') THEN 2 + {quotes} ELSE 0 END"
+    return f"(strlen({value}) + {quoted})"
+
+
+def _always(desired: Desired) -> str:
+    """The bytes of what every line of an import file holds: the key, and what must be there."""
+    needed = [c for c in desired.columns if c.field.name in desired.target.import_required]
+    return " + ".join([_cell_size("m.key"), *(_size(c, desired) for c in needed)])
 
 
 def _carry(desired: Desired) -> str:

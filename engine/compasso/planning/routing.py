@@ -8,7 +8,7 @@ fields), so changes are grouped by which of those they fill. A small group is ch
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 MAX_IMPORT_BYTES = 50_000_000  # documented: 50 MB a file; read as decimal to be on the safe side
-# A little less, for the header and for what the estimate of a line may miss.
+# A little less, for the header and for the line that crosses the limit.
 _LIMIT = int(MAX_IMPORT_BYTES * 0.99)
 # An upload, and on average two polls until it is finished (measured with the sandbox).
 IMPORT_REQUESTS = 3
@@ -102,16 +102,14 @@ def _mark(connection: DuckDBPyConnection, found: Diff, groups: Sequence[Group]) 
     connection.execute(f"DROP TABLE {draft}")
 
 
-def _part(groups: Sequence[Group]) -> str:
+def _part(groups: Sequence[Group], widths: Mapping[int, int]) -> str:
     """The number of the file within its group: by the bytes of all lines before."""
-    if not any(g.size > _LIMIT for g in groups if g.route is Route.IMPORT):
+    totals = [g.size + g.rows * widths.get(i, 0) for i, g in enumerate(groups)]
+    if not any(totals[i] > _LIMIT for i in widths):
         return "0"
-    start = 0
-    cases = []
-    for number, group in enumerate(groups):
-        if group.route is Route.IMPORT:
-            cases.append(f"WHEN {number} THEN ((running - {start} - 1) // {_LIMIT})::INTEGER")
-        start += group.size
+    cases = [
+        f"WHEN {i} THEN ((running - {sum(totals[:i])} - 1) // {_LIMIT})::INTEGER" for i in widths
+    ]
     return f"CASE grp {' '.join(cases)} ELSE 0 END"
 
 
@@ -126,18 +124,23 @@ def make_batches(
     first_change: int,
 ) -> list[Batch]:
     """The batches of one sync, in the order of their changes (grp, part, file, row, key)."""
-    rows = connection.execute(
-        "SELECT grp, part, count(*), sum(size), count(*) FILTER (operation = 'create') FROM "
-        f"(SELECT grp, size, operation, {_part(groups)} AS part FROM (SELECT grp, size, operation, "
-        f"sum(size) OVER (ROWS UNBOUNDED PRECEDING) AS running FROM {found.table})) "
-        "GROUP BY ALL ORDER BY grp, part"
-    ).fetchall()
-    batches: list[Batch] = []
     columns = {
         number: _columns(connection, found, number, group)
         for number, group in enumerate(groups)
         if group.route is Route.IMPORT
     }
+    # Each cell of a line ends with a comma, and the last one with the line.
+    widths = {number: len(names) for number, names in columns.items()}
+    width = " ".join(f"WHEN {n} THEN {w}" for n, w in widths.items())
+    line = f"size + CASE grp {width} ELSE 0 END" if widths else "size"
+    rows = connection.execute(
+        "SELECT grp, part, count(*), sum(line), count(*) FILTER (operation = 'create') FROM "
+        f"(SELECT grp, line, operation, {_part(groups, widths)} AS part FROM (SELECT *, "
+        "sum(line) OVER (ROWS UNBOUNDED PRECEDING) AS running FROM "
+        f"(SELECT grp, operation, {line} AS line FROM {found.table}))) "
+        "GROUP BY ALL ORDER BY grp, part"
+    ).fetchall()
+    batches: list[Batch] = []
     change = first_change
     for grp, _, count, size, creates in rows:
         group = groups[grp]
@@ -156,7 +159,7 @@ def make_batches(
                 first=change,
                 last=change + count - 1,
                 columns=columns.get(grp, ()),
-                size_bytes=size if by_import else 0,
+                size_bytes=size + _header(columns[grp]) if by_import else 0,
                 requests=IMPORT_REQUESTS if by_import else _calls(found, operation, count, creates),
                 reason=_reason(found, group, count),
             )
@@ -170,6 +173,11 @@ def _calls(found: Diff, operation: Operation, count: int, creates: int) -> int:
     if operation is Operation.DELETE:
         return count
     return creates + (count - creates) * found.desired.target.requests_a_change
+
+
+def _header(columns: Sequence[str]) -> int:
+    """The bytes of a file's first line."""
+    return len(",".join(columns).encode()) + 1
 
 
 def _columns(

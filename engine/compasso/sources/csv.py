@@ -123,7 +123,8 @@ def _first_line(connection: DuckDBPyConnection, path: Path, name: str, dialect: 
         f"SELECT line FROM read_csv({quote_text(str(path))}, columns={{'line': 'VARCHAR'}}, "
         "auto_detect=false, header=false, delim='\\x01', quote='', escape='', "
         f"compression={quote_text(dialect.compression)}, ignore_errors=true, "
-        f"max_line_size={_MAX_LINE}) WHERE line IS NOT NULL LIMIT 1"
+        # A cell may hold line ends of another kind than the lines have.
+        f"strict_mode=false, max_line_size={_MAX_LINE}) WHERE line IS NOT NULL LIMIT 1"
     )
     try:
         row = connection.execute(query).fetchone()
