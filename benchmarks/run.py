@@ -170,7 +170,7 @@ def rivals(folder: Path, given: argparse.Namespace) -> Iterator[Measured]:
         known = data / f"{script}.known"
         command = [PYTHON, str(HERE / "rivals" / script)]
         places = [str(data / f"day1.{kind}"), str(data / f"day2.{kind}"), str(known)]
-        prepared = subprocess.run(
+        prepared = subprocess.run(  # noqa: S603
             [*command, "prepare", *places], capture_output=True, text=True, check=False
         )
         if prepared.returncode != 0:
