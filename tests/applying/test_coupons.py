@@ -305,6 +305,8 @@ def test_a_guard_stops_a_plan_that_would_upload_too_much(serve, project, compass
     ran = compasso("plan", "--project", folder)
     assert ran.code == 1
     assert "the plan would upload 8 codes, more than max_create 7 allows" in ran.err
+    ran = compasso("plan", "--project", folder, "--override-guards", "summer")
+    assert "8 to create" in ran.out
 
 
 @pytest.mark.parametrize("after", [False, True])

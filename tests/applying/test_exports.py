@@ -522,9 +522,12 @@ def test_two_exports_may_not_write_one_file(project, compasso):
 def test_a_guard_stops_a_plan_of_too_many_exports(project, compasso):
     spec = ACTIVITIES.replace("INTO", INTO["csv"]) + "window: 1d\nguards: {max_create: 10}\n"
     given = {"compasso.yml": PROJECT, "specs/crm.yml": None, "specs/export.yml": spec}
-    ran = compasso("plan", "--project", project(given))
+    folder = project(given)
+    ran = compasso("plan", "--project", folder)
     assert ran.code == 1
     assert "would make 40 exports, more than max_create 10 allows" in ran.err
+    ran = compasso("plan", "--project", folder, "--override-guards", "sales")
+    assert "40 to create" in ran.out
 
 
 def test_a_plan_of_exports_is_a_plan_like_any_other(project, compasso):

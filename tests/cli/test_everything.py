@@ -40,6 +40,8 @@ def test_one_apply_is_all_it_takes(folder, compasso, monkeypatch):
         assert httpx.post(f"{sandbox.url}/_sandbox/seed", json=body).is_success
         assert compasso("validate", "--project", folder).code == 0
         assert compasso("test", "--project", folder).code == 0
+        due = {"readers", "welcome-codes", "people", "sales"}
+        assert set(compasso("schedule", "due", "--project", folder).out.split()) == due
         ran = compasso("apply", "--project", folder, "--auto-approve", "--format", "json")
         assert ran.code == 0, ran.err + ran.out
         summary = json.loads(ran.out)["summary"]
@@ -47,6 +49,7 @@ def test_one_apply_is_all_it_takes(folder, compasso, monkeypatch):
         ran = compasso("plan", "--project", folder, "--detailed-exitcode")
         assert ran.code == 0, ran.out
         assert "No changes." in ran.out
+        assert compasso("schedule", "due", "--project", folder).out == ""
         dumped = {
             kind: httpx.get(f"{sandbox.url}/_sandbox/dump/{kind}").json()
             for kind in ("contacts", "products", "purchases", "coupons", "events")

@@ -209,7 +209,8 @@ def check_guard(export: Export, count: int) -> None:
                 message=f"{export.name}: the plan would make {count:,} exports, more than "
                 f"max_create {most} allows",
                 position=export.position("guards"),
-                hint="raise the limit in `guards:`, or begin later (`from`)",
+                hint=f"if this is meant, allow it once with `--override-guards {export.name}`, "
+                "or raise the limit in `guards:`",
             )
         )
 

@@ -221,7 +221,8 @@ class _Builder:
             self.connection, desired, f"changes_{number}", selected, missing="keep", nulls="omit"
         )
         detach(self.connection)
-        exports.check_guard(export, found.create + found.update)
+        if export.name not in self.options.override_guards:
+            exports.check_guard(export, found.create + found.update)
         self.extras[export.name] = exports.options_of(export, pieces)
         self._finish(
             export.name, export.owner, f"{export.what} into {export.into.label}", found,
@@ -273,8 +274,9 @@ class _Builder:
         stocks.check_shared_codes(self.connection, found, sync)
         now = self.options.now or datetime.now(UTC)
         chosen = stocks.choose_codes(
-            self.connection, found, sync, self.options.account, self.state, now
-        )
+            self.connection, found, sync, self.options.account, self.state, now,
+            overridden=sync.name in self.options.override_guards,
+        )  # fmt: skip
         self.extras[sync.name] |= chosen.options
         return chosen.diff, chosen.warnings, chosen.notes
 

@@ -92,6 +92,8 @@ def choose_codes(
     account: Account,
     state: State,
     now: datetime,
+    *,
+    overridden: bool,
 ) -> Chosen:
     """Keep of a difference only the codes that the set needs, codes that failed before last.
 
@@ -110,7 +112,8 @@ def choose_codes(
     coupon_set = account.find(sync)
     recent = recent_codes(state, sync.name, now)
     need = codes_needed(stock, coupon_set, used=account.is_used(coupon_set), recent=recent)
-    _check_guard(sync, min(need.codes, fresh))
+    if not overridden:
+        _check_guard(sync, min(need.codes, fresh))
     failed = state.records_file(sync.name) is not None
     chosen = _first(connection, found, need.codes, failures=failed)
     return Chosen(
@@ -151,7 +154,8 @@ def _check_guard(sync: Sync, codes: int) -> None:
                 message=f"{sync.name}: the plan would upload {codes:,} codes, more than "
                 f"max_create {most} allows",
                 position=sync.position("guards"),
-                hint="raise the limit in `guards:`, or lower `target`",
+                hint=f"if this is meant, allow it once with `--override-guards {sync.name}`, or "
+                "raise the limit in `guards:`",
             )
         )
 
