@@ -95,8 +95,7 @@ def test_what_a_field_declares_is_checked_before_anything_is_sent(
     folder = project(
         {
             "specs/crm.yml": CRM.replace("size: points", f"size: {{from: points, type: {cast}}}"),
-            "specs/fields.yml": "kind: contact-fields\nfields: [{id: size, name: Size, %s}]\n"
-            % field,
+            "specs/fields.yml": f"kind: contact-fields\nfields: [{{id: size, name: Size, {field}}}]\n",
             "data/c.csv": f"email,first_name,points\nana@x.es,Ana,{value}\n",
         }
     )
