@@ -84,6 +84,10 @@ def pytest_terminal_summary(terminalreporter):
     if not total:
         return
     terminalreporter.section("simulation")
+    if total["real kills"]:
+        terminalreporter.line(f"{total['real kills']:,} real processes killed with kill -9")
+    if not total["runs"]:
+        return
     terminalreporter.line(
         f"{total['runs']:,} runs, {total['seconds'] / 86400:,.1f} simulated days, "
         f"{total['lives']:,} applies, {total['requests']:,} requests, {total['kills']:,} kills, "

@@ -32,7 +32,7 @@ KNOWN_ENDS = (
     "cannot be fetched",
 )
 # An import that is stuck costs two hours of polls: a few of them tell as much as many.
-RARE = {"import_stuck": 0.04}
+RARE = {"import_stuck": 0.04, "import_failed": 0.4}
 OTHERS = {"rate_limit_storm", "other_clients"}  # faults that use up the budget
 MOST_LIVES = 40
 
@@ -159,7 +159,9 @@ class World:
         shutil.copytree(day.state, self.directory)
         fill(self.account, day.account)
         await self._day(day)
-        while number + 1 < len(self.template.days) and self.random.random() < 0.5:
+        while number + 1 < len(self.template.days) and self.random.random() < 0.4:
+            if self._is_stale(self.template.days[number + 1], "all") and self.random.random() < 0.8:
+                break  # it would need a plan of its own, and those are dear
             number += 1
             await self._next_day(self.template.days[number])
         self._check_secrets()
@@ -175,7 +177,7 @@ class World:
         fresh = self._is_stale(day, "all")
         at_once = "left" in day.plans and not fresh and self.random.random() < 0.4
         for attempt in range(MOST_LIVES):
-            calm = attempt >= 4
+            calm = attempt >= 3
             self._add_faults(calm)
             if at_once and attempt < 2:
                 await self._two_lives(day, calm)
@@ -288,7 +290,7 @@ class World:
             life.at[some.randint(1, most)] = jump
         if some.random() < 0.08:
             life.at[some.randint(1, most)] = ask
-        if some.random() < 0.65:
+        if some.random() < 0.6:
             life.at[some.randint(1, most)] = kill(some.choice(["before", "after"]))
         return life, stop
 
