@@ -379,3 +379,70 @@ def test_a_purchase_that_changed_is_reported_until_it_is_replaced(tmp_path):
     assert set(change.record) == {
         "contactEmail", "purchaseDate", "totalPrice", "totalQuantity", "products",
     }  # fmt: skip
+
+
+TESTS = """tests:
+  - row: ROW
+    expect:
+      purchaseId: "1"
+      totalQuantity: 3
+      products: [{productId: A, quantity: 2, price: 20.0}, {productId: B, quantity: 1, price: 0.5}]
+"""
+EXAMPLES = {
+    "rows": '[{order_id: "1", email: a@x.es, total: "20.5", sku: A, qty: "2", price: "20"}, '
+    '{order_id: "1", email: a@x.es, total: "20.5", sku: B, qty: "1", price: "0.5"}]',
+    "json text": '{order_id: "1", email: a@x.es, total: "20.5", items: '
+    '"[{\\"sku\\": \\"A\\", \\"qty\\": \\"2\\", \\"price\\": \\"20\\"}, '
+    '{\\"sku\\": \\"B\\", \\"qty\\": \\"1\\", \\"price\\": \\"0.5\\"}]"}',
+    "structs": '{order_id: "1", email: a@x.es, total: "20.5", items: '
+    '[{sku: A, qty: "2", price: "20"}, {sku: B, qty: "1", price: "0.5"}]}',
+    "second source": '{order_id: "1", email: a@x.es, total: "20.5", lines: '
+    '[{sku: A, qty: "2", price: "20"}, {sku: B, qty: "1", price: "0.5"}]}',
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_example_in_a_spec_may_be_a_whole_purchase(form, tmp_path, compasso):
+    folder = make(tmp_path, form, ORDERS, more=TESTS.replace("ROW", EXAMPLES[form]))
+    ran = compasso("test", "--project", folder)
+    assert (ran.code, ran.out) == (0, "1 passed, 0 failed\n"), ran.err
+    spec = folder / "specs" / "orders.yml"
+    spec.write_text(spec.read_text().replace("totalQuantity: 3", "totalQuantity: 4"))
+    ran = compasso("test", "--project", folder)
+    assert (ran.code, "totalQuantity is 3, not 4" in ran.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("lines: rows", "lines: {}", "the lines need either `column` or `source`"),
+        ("lines: rows", "lines: {column: nothing}", "the source has no column 'nothing'"),
+        ("lines: rows", "lines: {column: sku, on: sku}", "`on` goes with `source`"),
+        ("lines: rows", "lines: {source: {csv: o.csv}}", "the second source needs `on`"),
+        ("lines: rows", "lines: {source: {csv: o.csv}, on: id}", "the lines have no column 'id'"),
+        ("lines: rows", "lines: {source: {csv: ../o.csv}, on: id}", "must lie inside the project"),
+        ("lines: rows", "lines: column", "`lines` cannot be 'column'"),
+        ("lines: rows", "lines: rows\n    tolerance: -1", "`tolerance` cannot be negative"),
+        ("lines: rows", "lines: rows\n    tolerance: some", "`tolerance`"),
+        ("productId:", "product:", "the lines of purchases have no field `product`"),
+        ("      price: {from: price, type: decimal}\n", "", "the lines lack price"),
+        ("sku | trim", "skuu | trim", "the lines have no column 'skuu'"),
+        ("{from: qty, type: integer}", "qty", "`quantity` takes an integer"),
+        ("{from: qty, type: integer}", "{form: qty}", "unknown key `form`"),
+        ("  contactEmail:", "  cartId:", "every purchase needs contactEmail or contactExternalId"),
+        ("trigger_event: false", "trigger_event: {since: soon}", "`since` has a character"),
+        ("trigger_event: false", "trigger_event: sometimes", "`trigger_event`"),
+        ("missing: keep", "missing: retire", "`missing: retire` does not exist for purchases"),
+        ("missing: keep", "nulls: clear", "`nulls: clear` does not exist for purchases"),
+        ("missing: keep", "route: import", "Connectif has no import of purchases"),
+    ],
+)
+def test_a_wrong_spec_of_purchases_is_named_at_its_line(old, new, said, tmp_path, compasso):
+    folder = make(tmp_path, "rows", ORDERS)
+    spec = folder / "specs" / "orders.yml"
+    assert old in spec.read_text()
+    spec.write_text(spec.read_text().replace(old, new))
+    ran = compasso("validate", "--project", folder)
+    assert ran.code == 1
+    assert said in ran.err
+    assert "specs/orders.yml:" in ran.err

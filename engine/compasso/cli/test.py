@@ -13,7 +13,7 @@ from compasso.cli.options import Common, common
 from compasso.model import ExitCode
 
 if TYPE_CHECKING:
-    from compasso.spec import Project, SpecTest, Sync
+    from compasso.spec import FieldSpec, Project, SpecTest, Sync
 
 HELP = "Run the examples that specs give under `tests:`."
 
@@ -47,9 +47,11 @@ def run_example(project: Project, sync: Sync, example: SpecTest) -> str | None:
     with tempfile.TemporaryDirectory(prefix="compasso-") as folder:
         # Columns that the example leaves out are empty, as in a file.
         names = dict.fromkeys(_columns(project, sync), "")
-        row: dict[str, Any] = {**names, **example.row}
-        (Path(folder) / "row.json").write_text(json.dumps([row]), "utf-8")
-        alone = dataclasses.replace(sync, source=SourceSpec("json", "row.json"))
+        rows: list[dict[str, Any]] = [{**names, **row} for row in example.rows]
+        (Path(folder) / "row.json").write_text(json.dumps(rows), "utf-8")
+        alone = dataclasses.replace(
+            sync, source=SourceSpec("json", "row.json"), fields=_with_nested_lines(sync)
+        )
         here = dataclasses.replace(project, root=Path(folder))
         records, _ = preview(here, alone, 1)
     if not records:
@@ -64,6 +66,18 @@ def run_example(project: Project, sync: Sync, example: SpecTest) -> str | None:
         if got.get(name) != value
     ]
     return "; ".join(wrong + records[0]["problems"]) or None
+
+
+def _with_nested_lines(sync: Sync) -> dict[str, FieldSpec]:
+    """The mapping, whose lines of a second source stand in the example itself, under `lines`."""
+    import dataclasses
+
+    fields = dict(sync.fields)
+    if sync.lines is not None and sync.lines[1].origin == "source":
+        name, lines = sync.lines
+        nested = dataclasses.replace(lines, origin="column", column="lines", source=None, on=None)
+        fields[name] = dataclasses.replace(fields[name], lines=nested)
+    return fields
 
 
 def _columns(project: Project, sync: Sync) -> list[str]:

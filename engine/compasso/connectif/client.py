@@ -394,5 +394,6 @@ def _refuse(response: httpx.Response) -> None:
     if response.status_code == 403:
         raise CompassoError.say(
             "the API key lacks a permission, or the account is blocked (403)",
-            "give the key read and write on contacts, products, imports and contact fields",
+            "give the key read, write and delete on what the specs write: contacts, contact fields, "
+            "products, purchases, custom events, imports",
         )

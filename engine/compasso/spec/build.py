@@ -106,7 +106,10 @@ def build_sync(
         route=shape.route,
         priority=Priority(shape.priority),
         schedule=schedule,
-        tests=tuple(SpecTest(t.row, t.expect, i) for i, t in enumerate(shape.tests)),
+        tests=tuple(
+            SpecTest(tuple(t.row) if isinstance(t.row, list) else (t.row,), t.expect, i)
+            for i, t in enumerate(shape.tests)
+        ),
         file=spec.file,
         fingerprint=hashlib.sha256(meaning.encode()).hexdigest(),
         positions=spec.positions,

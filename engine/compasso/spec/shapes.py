@@ -192,7 +192,10 @@ class TestShape(Shape):
     """An example: this row must become this record."""
 
     __test__ = False
-    row: dict[str, Any]
+    row: dict[str, Any] | list[dict[str, Any]] = Field(
+        description="A row of the source; a list of rows for a record that is made of several. "
+        "Lines of a second source stand under the key `lines`."
+    )
     expect: dict[str, Any] | None = Field(
         description="The record; null when the row must be left out by `when`."
     )

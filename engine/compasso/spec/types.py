@@ -113,9 +113,9 @@ class LinesSpec:
 
 @dataclass(frozen=True, slots=True)
 class SpecTest:
-    """An example row and the record that it must become (None: `when` leaves it out)."""
+    """Example rows and the record that they must become (None: `when` leaves it out)."""
 
-    row: Mapping[str, Json]
+    rows: tuple[Mapping[str, Json], ...]
     expect: Mapping[str, Json] | None
     number: int
 
