@@ -10,7 +10,7 @@ from typing import Any
 
 from compasso.sandbox.checking import check
 from compasso.sandbox.errors import ApiError, invalid
-from compasso.sandbox.export_files import activity_rows, contact_rows, report_rows, zipped
+from compasso.sandbox.export_files import activity_rows, contact_rows, members, report_rows, zipped
 from compasso.sandbox.files import file_address
 from compasso.sandbox.records import Records
 from compasso.sandbox.settings import EXPORT_DAYS, MAX_QUEUED_EXPORTS, SandboxSettings
@@ -148,7 +148,7 @@ class Exports:
             **body,
             "status": "queued",
             "progress": 0,
-            "total": len(self._rows(body)[0]),
+            "total": self._count(body),
             "origin": "api",
             "fileName": f"{prefix}-{uuid.UUID(hex=secrets.token_hex(16), version=4)}",
             "fileExtension": "zip",
@@ -164,10 +164,11 @@ class Exports:
         self.advance()
         return self.account.records["exports"][record["id"]]
 
-    def _rows(self, body: Mapping[str, Any]) -> tuple[list[list[Any]], list[list[Any]]]:
-        """The rows of the file and of its second file, without headers; to count them."""
-        main, second = self._tables(body)
-        return main[1:], second[1:]
+    def _count(self, body: Mapping[str, Any]) -> int:
+        """How many rows the file would have now."""
+        if body["exportType"] == "contacts":
+            return len(members(self.records, body["filters"].get("segmentId")))
+        return len(self._tables(body)[0]) - 1
 
     def _tables(self, body: Mapping[str, Any]) -> tuple[list[list[Any]], list[list[Any]]]:
         if body["exportType"] == "contacts":
