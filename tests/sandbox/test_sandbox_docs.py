@@ -12,7 +12,7 @@ PAGE = (Path(__file__).parent.parent.parent / "docs" / "sandbox.md").read_text("
 
 def posted(path):
     """The JSON body of the page's curl command for an address."""
-    [body] = re.findall(rf"{path}\b[^']*'(.*?)'\n", PAGE, re.DOTALL)
+    [body] = re.findall(rf"{path} (?:\\\n )?\s*-d '(.*?)'\n", PAGE, re.DOTALL)
     return json.loads(body)
 
 
