@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from compasso.applying.history import close_run
 from compasso.applying.journal import Journal
 from compasso.applying.result import ApplyResult, Limits, Progress, SyncResult
 from compasso.applying.runners import Stop, Tally, Work, make_runners
@@ -85,7 +86,19 @@ class _Run:
         self.halted: BaseException | None = None
         self.tally = Tally(plan.syncs)
         self.work = Work(
-            plan, state, client, journal, self.run_id, self.tally, self._check_stop, self._show
+            plan,
+            state,
+            client,
+            journal,
+            self.run_id,
+            self.tally,
+            self._check_stop,
+            self._show,
+            deadlines={
+                name: self.started + seconds
+                for name in plan.syncs
+                if (seconds := plan.deadline_seconds(name)) is not None
+            },
         )
         self.runners = make_runners(self.work, {b.route for b in plan.batches})
         self.earlier = dict.fromkeys(plan.syncs, 0)
@@ -124,6 +137,7 @@ class _Run:
             "seconds": round(result.seconds, 1),
         }
         self.journal.end_run(self.run_id, outcome, summary)
+        close_run(self.state.directory, self.run_id)
 
     def _keep_copy(self) -> None:
         copy = self.journal.plan_copy(self.plan.plan_id)
@@ -233,6 +247,7 @@ class _Run:
             reason=reason,
             failures=tuple(self.tally.failures),
             syncs=tuple(syncs),
+            uncertain=sum(self.tally.uncertain.values()),
             notes=tuple(self.tally.notes),
         )
 

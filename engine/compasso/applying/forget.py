@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from compasso.applying.history import erase
 from compasso.applying.journal import Journal
 from compasso.connectif import Client
 from compasso.engine import cursor
@@ -207,6 +208,12 @@ async def forget_person(
     reasons = _clean_journal(state, person)
     if reasons:
         note("state", journal_reasons=reasons)
+    values = [value for _, value in person.pairs()]
+    keys = {key for place in places for key in found.records.get(place.sync, ())}
+    keys |= {key for place in places for key in found.failures.get(place.sync, ())} | set(values)
+    hashed = {state.name_of(place.sync, key) for place in places for key in keys}
+    if events := erase(state.directory, sorted(keys | hashed), values):
+        note("state", history=events)
     receipt["not_reached"] = [
         *(
             [

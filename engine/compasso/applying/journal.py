@@ -87,6 +87,8 @@ class Outcome:
     outcome: str
     status: int
     reason: str | None
+    at: str | None = None  # when it was known, and by which run; the journal fills them in
+    run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,15 +186,22 @@ class Journal:
     def record_call(self, plan_id: str, outcome: Outcome) -> None:
         """A call was answered."""
         self._write(
-            "UPDATE calls SET outcome = ?, status = ?, reason = ? "
+            "UPDATE calls SET outcome = ?, status = ?, reason = ?, at = ? "
             "WHERE plan_id = ? AND change_id = ?",
-            (outcome.outcome, outcome.status, outcome.reason, plan_id, outcome.change_id),
+            (
+                outcome.outcome,
+                outcome.status,
+                outcome.reason,
+                now_text(),
+                plan_id,
+                outcome.change_id,
+            ),
         )
 
     def unkept(self, plan_id: str, sync: str) -> list[Outcome]:
         """Outcomes of calls that the state does not have yet."""
         rows = self._db.execute(
-            "SELECT change_id, outcome, status, reason FROM calls "
+            "SELECT change_id, outcome, status, reason, at, run_id FROM calls "
             "WHERE plan_id = ? AND sync = ? AND outcome IS NOT NULL AND kept = 0 "
             "ORDER BY change_id",
             (plan_id, sync),
@@ -203,7 +212,7 @@ class Journal:
         """The state has these outcomes now."""
         listed = json.dumps(list(changes))
         self._write(
-            "UPDATE calls SET kept = 1 WHERE plan_id = ? "
+            "UPDATE calls SET kept = 1, reason = NULL WHERE plan_id = ? "
             "AND change_id IN (SELECT value FROM json_each(?))",
             (plan_id, listed),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from compasso.applying.journal import Journal
@@ -61,12 +61,12 @@ def _is_ours(copy: Path, syncs: tuple[str, ...]) -> bool:
         return False
 
 
-def has_left_over(state: State) -> bool:
-    """Whether an interrupted apply left something to settle."""
+def has_left_over(state: State, syncs: Iterable[str] | None = None) -> bool:
+    """Whether an interrupted apply left something of these syncs to settle."""
     if not (state.directory / "journal.sqlite").exists():
         return False
     journal = Journal(state.directory)
     try:
-        return bool(journal.unfinished_plans())
+        return bool(journal.unfinished_plans(syncs))
     finally:
         journal.close()

@@ -65,4 +65,5 @@ class ApplyResult:
     reason: str | None
     failures: tuple[RecordFailure, ...]
     syncs: tuple[SyncResult, ...]
+    uncertain: int = 0  # of those applied: sent once, and whether they arrived is not known
     notes: tuple[str, ...] = ()  # why something was left undone

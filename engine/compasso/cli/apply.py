@@ -39,6 +39,18 @@ HELP = "Make the account match the specs, under its request budget."
 @click.option(
     "--override-guards", multiple=True, metavar="SPEC", help="Let this spec through once."
 )
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write what was done: JSON as .json, JUnit as .xml.",
+)
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="Write logs to stderr.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="From which level; info by default.",
+)
 @output_format("text", "json", "markdown", "html")
 @common
 def command(
@@ -50,6 +62,9 @@ def command(
     due: bool,
     reveal: bool,
     override_guards: tuple[str, ...],
+    report: Path | None,
+    log_format: str | None,
+    log_level: str | None,
     form: str,
 ) -> int:
     """Make the account match the specs, under its request budget.
@@ -66,6 +81,14 @@ def command(
             "there is no terminal to ask at", "give a plan file, or --auto-approve"
         )
     limits = Limits(max_requests, _seconds(deadline))
+    if report is not None:
+        from compasso.applying.report import check_report
+
+        check_report(report)
+    if log_format is not None or log_level is not None:
+        from compasso.applying.telemetry import start_logging
+
+        start_logging(log_format or "text", log_level or "info")
     project = common.load()
     state = common.state(project)
     from compasso.cli.plan import due_specs
@@ -84,21 +107,29 @@ def command(
         options = PlanOptions(only=())
     from compasso.spec.load import DECLARED
 
+    # Only what is planned is locked: another apply may be at work on other specs of this state.
     names = [*(s.name for s in project.named), *DECLARED]
-    with state.lock(names, "compasso apply"), _plan(project, state, planfile, options) as plan:
-        return _approve_and_run(project, state, plan, limits, asks, form, common.color)
+    if planfile is None and options.only:
+        names = list(options.only)
+    with (
+        state.lock(names, "compasso apply"),
+        _plan(project, state, planfile, options, names) as plan,
+    ):
+        return _approve_and_run(project, state, plan, limits, asks, form, common.color, report)
 
 
 @contextmanager
-def _plan(project: Project, state: State, planfile: Path | None, options: Any) -> Iterator[Plan]:
+def _plan(
+    project: Project, state: State, planfile: Path | None, options: Any, names: list[str]
+) -> Iterator[Plan]:
     """The saved plan, or a new one; in both cases after an interrupted apply was settled."""
     from compasso.applying import has_left_over
     from compasso.cli.running import account_of
     from compasso.planning import make_plan, open_plan
 
-    if has_left_over(state):
+    if has_left_over(state, names):
         click.echo("Settling what an interrupted apply left.", err=True)
-        learned = asyncio.run(_recover(project, state))
+        learned = asyncio.run(_recover(project, state, names))
         click.echo(f"{learned:,} records were applied then and are known now.", err=True)
     if planfile is not None:
         with open_plan(planfile) as plan:
@@ -115,18 +146,23 @@ def _plan(project: Project, state: State, planfile: Path | None, options: Any) -
         yield plan
 
 
-async def _recover(project: Project, state: State) -> int:
+async def _recover(project: Project, state: State, names: list[str]) -> int:
     from compasso.applying import recover
     from compasso.cli.running import client_of
-    from compasso.spec.load import DECLARED
 
-    names = (*(s.name for s in project.named), *DECLARED)
     async with client_of(project, state) as client:
-        return await recover(state, client, names)
+        return await recover(state, client, tuple(names))
 
 
 def _approve_and_run(
-    project: Project, state: State, plan: Plan, limits: Limits, asks: bool, form: str, color: bool
+    project: Project,
+    state: State,
+    plan: Plan,
+    limits: Limits,
+    asks: bool,
+    form: str,
+    color: bool,
+    report: Path | None,
 ) -> int:
     from compasso.cli.running import LiveView, apply_with_client, run_with_stop
     from compasso.rendering import render_plan, render_result
@@ -142,14 +178,21 @@ def _approve_and_run(
         _complete(state, plan)
         if form != "text":
             click.echo(render_result(_nothing(plan), form))
+        _tell(project, report, _nothing(plan))
         return ExitCode.DONE
-    with LiveView() as view:
-        result = run_with_stop(
-            lambda stop: apply_with_client(
-                project, state, plan, limits, stop, view, "compasso apply"
+    try:
+        with LiveView() as view:
+            result = run_with_stop(
+                lambda stop: apply_with_client(
+                    project, state, plan, limits, stop, view, "compasso apply"
+                )
             )
-        )
-    click.echo(render_result(result_document(plan, result), form, color=color))
+    except CompassoError as error:
+        _tell(project, None, {**_nothing(plan), "error": error.diagnostics[0].message})
+        raise
+    document = result_document(plan, result)
+    click.echo(render_result(document, form, color=color))
+    _tell(project, report, document)
     if result.stopped:
         return ExitCode.STOPPED
     return ExitCode.ERROR if result.failed else ExitCode.DONE
@@ -161,6 +204,18 @@ def _complete(state: State, plan: Plan) -> None:
 
     for sync in plan.syncs:
         state.complete(sync, datetime.now(UTC), plan.digests_file)
+
+
+def _tell(project: Project, report: Path | None, document: dict[str, Any]) -> None:
+    """Write the report and the news, if anybody wants them."""
+    from compasso.applying.notify import news_of, notify
+    from compasso.applying.report import write_report
+
+    news = news_of(project.notifications, project.name, project.environment, document)
+    if news is not None and (warning := notify(project.notifications, news)):
+        click.echo(f"warning: {warning}", err=True)
+    if report is not None:
+        write_report(report, document)
 
 
 def result_document(plan: Plan, result: ApplyResult) -> dict[str, Any]:
@@ -176,6 +231,8 @@ def result_document(plan: Plan, result: ApplyResult) -> dict[str, Any]:
             "requests": result.requests,
             "seconds": round(result.seconds, 2),
         },
+        "rejected": plan.document["summary"]["rejected"],
+        "uncertain": result.uncertain,
         "stopped": result.stopped,
         "reason": result.reason,
         "notes": list(result.notes),

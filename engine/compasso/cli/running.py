@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -23,14 +24,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _QUIET_SECONDS = 2.0
-_PERIOD_SECONDS = 10.0
+_PERIOD_SECONDS = 30.0
 
 
 class LiveView:
     """How far an apply is, on stderr: a bar on a terminal, else a line now and then."""
 
     def __init__(self, live: bool | None = None) -> None:
-        self.live = sys.stderr.isatty() if live is None else live
+        terminal = sys.stderr.isatty() and not os.environ.get("CI")
+        self.live = terminal if live is None else live
         self.started = time.monotonic()
         self.told = self.started
         self._bar: Any = None
@@ -148,18 +150,28 @@ async def apply_with_client(
 ) -> ApplyResult:
     """Apply a plan to the project's account."""
     from compasso.applying import apply_plan
+    from compasso.applying.telemetry import Telemetry
+
+    telemetry = Telemetry()
+
+    def progress(now: Progress) -> None:
+        telemetry.progress(now)
+        view(now)
 
     async with client_of(project, state) as client:
-        return await apply_plan(
+        client.observe = telemetry.request
+        result = await apply_plan(
             plan,
             state=state,
             client=client,
             command=command,
             limits=limits,
-            progress=view,
+            progress=progress,
             stop=stop,
             project=project,
         )
+    telemetry.ended(result, int(plan.document["summary"]["rejected"]))
+    return result
 
 
 _LOOK_SECONDS = 60.0  # how long `plan` waits for an account that does not answer

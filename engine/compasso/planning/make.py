@@ -36,6 +36,7 @@ from compasso.planning.field_bodies import event_type_bodies, field_bodies
 from compasso.planning.limits import check_guards, check_rejects, doubled_error
 from compasso.planning.mapped import map_sync
 from compasso.planning.planfile import Plan, open_plan, write_plan
+from compasso.planning.quarantine import leave_out
 from compasso.planning.resolve import resolve_target, sending_options
 from compasso.planning.routing import choose_routes, make_batches
 from compasso.planning.selection import (
@@ -260,7 +261,10 @@ class _Builder:
         detach(self.connection)
         warnings = [*mapped.warnings, *_warnings(found, gave_way, sync), *special]
         found, changed = settle_changes(self.connection, sync, found)
-        warnings += changed
+        found, tired = leave_out(
+            self.connection, self.state, sync.name, found, self.project.quarantine_after
+        )
+        warnings += [*changed, *tired]
         overridden = sync.name in self.options.override_guards
         guards = check_guards(sync, found, self._retired(found), overridden=overridden)
         self._finish(
@@ -422,6 +426,7 @@ class _Builder:
                     "target": p.diff.desired.target.name,
                     "key": p.diff.desired.key_field,
                     "types": {n: t.value for n, t in self.types[p.name].items()},
+                    "deadline_seconds": _deadline_seconds(known.get(p.name)),
                     "options": {
                         **(sending_options(known[p.name], project) if p.name in known else {}),
                         **self.extras.get(p.name, {}),
@@ -444,6 +449,10 @@ class _Builder:
 def _form_of(plan: SyncPlan) -> str:
     """The SQL of how the state is to keep a sync's records."""
     return "NULL::VARCHAR" if plan.diff.form is None else quote_text(plan.diff.form.text())
+
+
+def _deadline_seconds(sync: Sync | None) -> float | None:
+    return None if sync is None or sync.schedule is None else sync.schedule.deadline_seconds
 
 
 def _warnings(found: Diff, gave_way: int, sync: Sync) -> list[str]:

@@ -152,6 +152,11 @@ class Plan:
         """The names of the plan's syncs."""
         return tuple(self.manifest["syncs"])
 
+    def deadline_seconds(self, sync: str) -> float | None:
+        """How long the sync may take once it is due, if its schedule says so."""
+        found = self.manifest["syncs"][sync].get("deadline_seconds")
+        return None if found is None else float(found)
+
     def key_field(self, sync: str) -> str:
         """The field that identifies the records of a sync."""
         return str(self.manifest["syncs"][sync]["key"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from compasso.model import CompassoError, Diagnostic, Json, Position, Severity
 from compasso.spec.document import Document, read_document
 from compasso.spec.kinds import Declared, kind_names, load_kind
 from compasso.spec.problems import did_you_mean, explain_errors
+from compasso.spec.secrets import check_secret, notifications_of
 from compasso.spec.types import (
     BudgetSettings,
     ConnectifSettings,
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 CONTACT_FIELDS, EVENT_TYPES = "contact-fields", "custom-event-types"
 DECLARED = {CONTACT_FIELDS: "contact fields", EVENT_TYPES: "types of custom events"}
 PROJECT_FILE = "compasso.yml"
-_SECRET = re.compile(r"\$\{(env|file):[^}]+\}")
 
 
 def load_project(
@@ -96,6 +95,8 @@ def load_project(
         exports=tuple(exports),
         event_types=tuple(events),
         stocks=tuple(s.name for s in syncs if s.stock is not None),
+        quarantine_after=shape.failures.quarantine_after,
+        notifications=notifications_of(shape, root, document),
     )
     return _choose(project, only)
 
@@ -225,45 +226,16 @@ def _overlay(
             known.update(extra)
     _check_settings(base, environment, document, problems)
     path: tuple[str, ...] = ("connectif", "api_key")
-    _check_secret("api_key", str(base["connectif"]["api_key"]), path, document, problems)
+    check_secret("api_key", str(base["connectif"]["api_key"]), path, document, problems)
+    if shape.notifications is not None:
+        address = shape.notifications.webhook
+        check_secret("webhook", address, ("notifications", "webhook"), document, problems)
     for name, address in base["connections"].items():
         path = ("connections", name)
         if environment is not None and name in shape.environments[environment].connections:
             path = ("environments", environment, *path)
-        _check_secret(name, str(address), path, document, problems)
+        check_secret(name, str(address), path, document, problems)
     return base
-
-
-def _check_secret(
-    name: str,
-    reference: str,
-    path: tuple[str, ...],
-    document: Document,
-    problems: list[Diagnostic],
-) -> None:
-    """A secret stands in no file of the project; its place is named."""
-    place = nearest(document.positions, path, document.file)
-    if not _SECRET.fullmatch(reference):
-        variable = "CONNECTIF_API_KEY" if name == "api_key" else f"{name.upper()}_URL"
-        thing = "key" if name == "api_key" else "address"
-        problems.append(
-            Diagnostic(
-                message=f"`{name}` must be a reference to a secret, never the {thing} itself",
-                code="secret-in-file",
-                position=place,
-                hint=f"write ${{env:{variable}}}, and set that variable",
-            )
-        )
-    elif reference.startswith("${file:"):
-        file = document.file.parent / reference.removeprefix("${file:").removesuffix("}")
-        if not file.resolve().is_relative_to(document.file.parent):
-            problems.append(
-                Diagnostic(
-                    message=f"the file of `{name}` leads out of the project",
-                    position=place,
-                    hint="keep it inside the project and out of Git, or use ${env:NAME}",
-                )
-            )
 
 
 def _check_settings(

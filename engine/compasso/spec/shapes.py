@@ -63,6 +63,26 @@ class StateShape(Shape):
     )
 
 
+class FailuresShape(Shape):
+    """What becomes of records that the API refuses again and again."""
+
+    quarantine_after: int = Field(
+        5, ge=1, description="After so many tries a record is left out of plans."
+    )
+
+
+class NotificationsShape(Shape):
+    """Who hears of an apply that did not go well."""
+
+    webhook: str = Field(
+        description="Where to POST the news, as a reference to a secret: ${env:NAME} or ${file:PATH}."
+    )
+    on: list[Literal["failure", "rejects"]] = Field(
+        ["failure"],
+        description="failure: an error, or failed records. rejects: rows that were left out.",
+    )
+
+
 class EnvironmentShape(Shape):
     """What differs in one environment."""
 
@@ -80,6 +100,8 @@ class ProjectShape(Shape):
     connectif: ConnectifShape = Field(default_factory=ConnectifShape.model_construct)
     budget: BudgetShape = Field(default_factory=BudgetShape.model_construct)
     state: StateShape = Field(default_factory=StateShape.model_construct)
+    failures: FailuresShape = Field(default_factory=FailuresShape.model_construct)
+    notifications: NotificationsShape | None = None
     connections: dict[Name, str] = Field(
         default_factory=dict,
         description="Databases by name; each address is a reference to a secret: ${env:NAME} "

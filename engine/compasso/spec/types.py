@@ -202,6 +202,14 @@ class Stock:
         return self.set_name or str(self.set_id)
 
 
+@dataclass(frozen=True, slots=True)
+class NotificationSettings:
+    """Who hears of an apply that did not go well; `on`: failure, rejects."""
+
+    webhook: Secret | None = None
+    on: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Sync:
     """One `kind: sync` spec; with a `stock`, one `kind: coupon-stock` spec."""
@@ -349,6 +357,8 @@ class Project:
     exports: tuple[Export, ...] = ()
     event_types: tuple[EventTypeSpec, ...] = ()
     stocks: tuple[str, ...] = ()  # the names of all coupon stocks, whichever syncs are chosen
+    quarantine_after: int = 5  # tries of a record that the API refuses
+    notifications: NotificationSettings = NotificationSettings()
 
     @property
     def named(self) -> tuple[Sync | Export, ...]:

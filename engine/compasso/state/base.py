@@ -150,6 +150,9 @@ class State(Protocol):
     def failures(self, sync: str) -> list[Failure]:
         """The changes that failed and have not succeeded since."""
 
+    def retry(self, sync: str, keys: Sequence[str] | None = None) -> int:
+        """Count the tries of these failed records (None: of all) anew; answers how many."""
+
     def remove(self, sync: str, keys: Sequence[str]) -> int:
         """Forget records (the account keeps them). Answers how many there were."""
 

@@ -164,6 +164,18 @@ class LocalState:
                     name = found or hidden_name(number)
                     yield Record(sync, name, known, at.replace(tzinfo=UTC), run)
 
+    def retry(self, sync: str, keys: Sequence[str] | None = None) -> int:
+        if not self._path(sync).exists():
+            return 0
+        names = None if keys is None else [self.name_of(sync, key) for key in keys]
+        with self._open(sync) as connection:
+            rows = connection.execute(
+                "UPDATE failures SET tries = 0 "
+                "WHERE $names IS NULL OR list_contains($names::VARCHAR[], key) RETURNING key",
+                {"names": names},
+            ).fetchall()
+        return len(rows)
+
     def failures(self, sync: str) -> list[Failure]:
         rows = self._query(
             sync, "SELECT key, operation, reason, tries, tried_at FROM failures ORDER BY key"

@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 from compasso.applying.explain import explain
+from compasso.applying.history import Told, remember
 from compasso.applying.journal import APPLIED, FAILED, GONE, UNCERTAIN, Outcome
 from compasso.applying.runners.base import Work
 from compasso.connectif import Answer, LostAnswer, NoAnswer
-from compasso.model import ApiCall, Batch, Change, CompassoError, Operation
+from compasso.model import ApiCall, Batch, Change, CompassoError, Operation, Route
 from compasso.state import Commit
 from compasso.targets import Delivery, Target, load_target
 
@@ -264,6 +266,13 @@ class CallRunner:
                 gone=frozenset(o.change_id for o in outcomes if o.outcome == GONE),
             )
         )
+        target = next(b.target for b in plan.batches if b.sync == sync)
+        run_id = outcomes[0].run_id or self.work.run_id
+        told = Told(
+            sync, target, Route.CALL, run_id, datetime.now(UTC), min(changes), max(changes), changes,
+            {o.change_id: (o.outcome, o.status or None, o.reason, o.at, o.run_id) for o in outcomes},
+        )  # fmt: skip
+        remember(self.work.state, plan, told)
         journal.mark_kept(plan.plan_id, changes)
 
     def _conflicts(self, sync: str) -> frozenset[str]:

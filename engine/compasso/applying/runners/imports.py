@@ -16,7 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
-from compasso.applying.journal import ImportIntent, RefusedRow
+from compasso.applying.history import Told, remember
+from compasso.applying.journal import FAILED, ImportIntent, RefusedRow
 from compasso.applying.runners.base import Work
 from compasso.applying.stocks import codes_still_needed
 from compasso.connectif import LostAnswer
@@ -44,6 +45,7 @@ class _Running:
     rows: int
     since: float  # when it was uploaded, in monotonic seconds
     last: dict[str, Any] = field(default_factory=dict)
+    run_id: str = ""  # of the apply that uploaded it, if that was another one
 
 
 class ImportRunner:
@@ -123,7 +125,9 @@ class ImportRunner:
             self.journal.record_import(intent.plan_id, intent.batch_id, import_id)
             waiting.remove(batch)
             batch = _first_of(batch, intent.total)
-            running.append(_Running(batch, import_id, intent.total, self._since(intent)))
+            running.append(
+                _Running(batch, import_id, intent.total, self._since(intent), run_id=intent.run_id)
+            )
         return running
 
     async def find(self, intent: ImportIntent) -> str | None:
@@ -252,6 +256,7 @@ class ImportRunner:
         )
         if failures:
             self._keep_refused(one, failures)
+        self._remember(one, failures)
         self.journal.settle_import(self.plan.plan_id, batch.batch_id)
         applied = batch.rows - len(failures)
         tally = self.work.tally
@@ -262,6 +267,18 @@ class ImportRunner:
                 tally.fail(batch.sync, names.get(change, ""), batch.operation, reason)
         self.work.show(batch.sync, "")
         return applied
+
+    def _remember(self, one: _Running, failures: Mapping[int, str]) -> None:
+        """For `compasso history of KEY`."""
+        batch = one.batch
+        outcomes = {
+            change: (FAILED, None, reason, None, None) for change, reason in failures.items()
+        }
+        told = Told(
+            batch.sync, batch.target, batch.route, one.run_id or self.work.run_id, self._now(),
+            batch.first, batch.last, None, outcomes, one.import_id,
+        )  # fmt: skip
+        remember(self.work.state, self.plan, told)
 
     def _keep_refused(self, one: _Running, failures: Mapping[int, str]) -> None:
         """For `compasso imports show`: where the first of the refused rows come from.
@@ -288,7 +305,9 @@ class ImportRunner:
                 self.journal.drop_import(intent.plan_id, intent.batch_id)
                 continue
             batch = _first_of(batches[intent.batch_id], intent.total)
-            one = _Running(batch, import_id, intent.total, self._since(intent))
+            one = _Running(
+                batch, import_id, intent.total, self._since(intent), run_id=intent.run_id
+            )
             interval = 1.0
             while not await self._poll([one]):
                 await self._pause(interval, [one])

@@ -1,0 +1,235 @@
+"""What came of each record, run by run: "what happened to this contact on Tuesday?"
+
+Beside the journal, which only says what is open, each commit writes a small Parquet file with
+one row a record: time, operation, route, fields (their names, not their values), outcome,
+status, import, reason. At the end of a run its files become one, ordered by key, so that one
+key is found among millions of rows without reading them all. Anyone can query them:
+
+    duckdb -c "SELECT * FROM '.compasso/default/runs/**/*.parquet' WHERE key = 'ana@x.es'"
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compasso.engine import cursor
+from compasso.mapping.quoting import quote_text
+from compasso.state import State
+from compasso.state.hashing import hashed_name
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from compasso.planning import Plan
+
+FOLDER = "runs"
+_COLUMNS = (
+    "time, run_id, sync, target, key, operation, route, fields, outcome, status, import_id, reason, "
+    "plan_id, change_id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What one run did with one record."""
+
+    at: datetime
+    run_id: str
+    sync: str
+    target: str
+    key: str
+    operation: str
+    route: str
+    fields: tuple[str, ...]
+    outcome: str
+    status: int | None
+    import_id: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The outcomes that one commit tells of: of the changes first..last, or of these alone.
+
+    Those that `outcomes` does not name were applied, at the time `at`.
+    """
+
+    sync: str
+    target: str
+    route: str
+    run_id: str
+    at: datetime
+    first: int
+    last: int
+    only: Sequence[int] | None = None
+    # change id: (outcome, HTTP status, reason, time, run)
+    outcomes: Mapping[int, tuple[str, int | None, str | None, str | None, str | None]] | None = None
+    import_id: str | None = None
+
+
+# The API's reason may repeat what it refuses: the key and addresses are taken out.
+_CLEAN = (
+    "regexp_replace(replace(t.reason, c.key, '***'), '[^\\s\"''<>@]+@[^\\s\"''<>@]+', '***', 'g')"
+)
+
+
+def remember(state: State, plan: Plan, told: Told) -> None:
+    """Write the outcomes of a commit. Told twice (after a kill), they are still there once.
+
+    Keys rest as the state keeps them: hashed, if it does so.
+    """
+    folder = state.directory / FOLDER / told.run_id
+    form = state.form(told.sync)
+    hidden = form is not None and form.keys == "hashed"
+    name = hashed_name("c.key", state.lineage) if hidden else "c.key"
+    reason = "t.reason" if form is None else _CLEAN
+    folder.mkdir(parents=True, exist_ok=True)
+    count = len(told.only) if told.only is not None else told.last - told.first + 1
+    file = folder / f"{plan.plan_id[:12]}-{told.first}-{told.last}-{count}.parquet"
+    outcomes = told.outcomes or {}
+    with cursor() as connection:
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE told (change_id BIGINT, outcome VARCHAR, status INTEGER, "
+            "reason VARCHAR, time VARCHAR, run_id VARCHAR)"
+        )
+        if outcomes:
+            columns = list(zip(*outcomes.values(), strict=True))
+            connection.execute(
+                "INSERT INTO told SELECT unnest($ids), unnest($a), unnest($b), unnest($c), "
+                "unnest($d), unnest($e)",
+                {"ids": list(outcomes), **dict(zip("abcde", map(list, columns), strict=True))},
+            )
+        where = "c.change_id BETWEEN $first AND $last"
+        if told.only is not None:
+            where += " AND c.change_id IN (SELECT change_id FROM told)"
+        select = (
+            "SELECT coalesce(t.time::TIMESTAMPTZ, $time::TIMESTAMPTZ) AS time, "
+            "coalesce(t.run_id, $run) AS run_id, c.sync, $target AS target, "
+            f"{name} AS key, "
+            "c.operation, $route AS route, json_keys(c.fields) AS fields, "
+            "coalesce(t.outcome, 'applied') AS outcome, t.status, "
+            f"$import::VARCHAR AS import_id, {reason} AS reason, "
+            "$plan AS plan_id, c.change_id "
+            f"FROM read_parquet({quote_text(str(plan.changes_file))}) AS c "
+            f"LEFT JOIN told AS t USING (change_id) WHERE {where} ORDER BY key"
+        )
+        _write(
+            connection,
+            select,
+            file,
+            {
+                "time": told.at.isoformat(), "run": told.run_id, "target": told.target,
+                "route": told.route, "import": told.import_id, "plan": plan.plan_id,
+                "first": told.first, "last": told.last,
+            },
+        )  # fmt: skip
+
+
+def close_run(directory: Path, run_id: str) -> None:
+    """Make one file, ordered by key, of the files of a run that has ended."""
+    folder = directory / FOLDER / run_id
+    if not folder.is_dir():
+        return
+    with cursor() as connection:
+        whole = folder.with_suffix(".parquet")
+        files = [*folder.glob("*.parquet"), *([whole] if whole.exists() else [])]
+        listed = ", ".join(quote_text(str(file)) for file in files)
+        select = (
+            f"SELECT DISTINCT {_COLUMNS} FROM read_parquet([{listed}], union_by_name=true) "
+            "ORDER BY key, time"
+        )
+        if files:
+            _write(connection, select, whole, {})
+    shutil.rmtree(folder)
+
+
+def _write(connection: DuckDBPyConnection, select: str, file: Path, names: dict[str, Any]) -> None:
+    """The rows of a query as a file, whole or not at all."""
+    draft = file.with_suffix(".draft")
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(
+        f"COPY ({select}) TO {quote_text(str(draft))} (FORMAT parquet, COMPRESSION zstd)", names
+    )
+    draft.replace(file)
+
+
+def events_of(state: State, key: str, limit: int = 1000) -> list[Event]:
+    """What happened to the records of this key: newest first."""
+    names = {key, *(state.name_of(sync, key) for sync in state.syncs())}
+    rows = _query(
+        state.directory,
+        f"SELECT DISTINCT {_COLUMNS} FROM {{events}} WHERE key IN (SELECT unnest($names)) "
+        f"ORDER BY time DESC, sync, key LIMIT {int(limit)}",
+        {"names": sorted(names)},
+    )
+    return [_event(row) for row in rows]
+
+
+def failures_of(directory: Path, run_id: str, limit: int = 1000) -> list[Event]:
+    """The records that did not get through in a run."""
+    rows = _query(
+        directory,
+        f"SELECT DISTINCT {_COLUMNS} FROM {{events}} WHERE run_id = $run "
+        f"AND outcome <> 'applied' ORDER BY sync, key LIMIT {int(limit)}",
+        {"run": run_id},
+    )
+    return [_event(row) for row in rows]
+
+
+def _event(row: tuple[Any, ...]) -> Event:
+    at, run, sync, target, key, operation, route, fields, *rest = row[:12]
+    outcome, status, import_id, reason = rest
+    return Event(
+        at.astimezone(UTC), run, sync, target, key, operation, route, tuple(fields or ()),
+        outcome, status, import_id, reason,
+    )  # fmt: skip
+
+
+def counts_of(directory: Path, run_id: str) -> list[dict[str, Any]]:
+    """How many records of each sync, operation and route had which outcome in a run."""
+    rows = _query(
+        directory,
+        "SELECT sync, operation, route, outcome, count(DISTINCT change_id), "
+        "list(DISTINCT import_id) FILTER (WHERE import_id IS NOT NULL) FROM {events} "
+        "WHERE run_id = $run GROUP BY ALL ORDER BY ALL",
+        {"run": run_id},
+    )
+    names = ("sync", "operation", "route", "outcome", "records", "imports")
+    return [dict(zip(names, (*row[:5], row[5] or []), strict=True)) for row in rows]
+
+
+def erase(directory: Path, keys: Sequence[str], words: Sequence[str]) -> int:
+    """Forget the records of these keys, and those whose reason has one of these words. Answers
+    how many there were."""
+    erased = 0
+    tests = "list_contains($keys::VARCHAR[], key) OR "
+    tests += (
+        "coalesce(list_bool_or([contains(lower(reason), w) FOR w IN $words::VARCHAR[]]), false)"
+    )
+    names = {"keys": list(keys), "words": [word.lower() for word in words]}
+    with cursor() as connection:
+        for file in sorted((directory / FOLDER).rglob("*.parquet")):
+            source = f"read_parquet({quote_text(str(file))})"
+            row = connection.execute(
+                f"SELECT count(*) FROM {source} WHERE {tests}", names
+            ).fetchone()
+            if row and row[0]:
+                erased += row[0]
+                _write(connection, f"SELECT * FROM {source} WHERE NOT ({tests})", file, names)
+    return erased
+
+
+def _query(directory: Path, sql: str, names: dict[str, Any]) -> list[tuple[Any, ...]]:
+    files = sorted(str(f) for f in (directory / FOLDER).rglob("*.parquet"))
+    if not files:
+        return []
+    listed = ", ".join(map(quote_text, files))
+    with cursor() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        events = f"read_parquet([{listed}], union_by_name=true)"
+        return connection.execute(sql.replace("{events}", events), names).fetchall()
