@@ -209,10 +209,10 @@ async def forget_person(
     if reasons:
         note("state", journal_reasons=reasons)
     values = [value for _, value in person.pairs()]
-    keys = {key for place in places for key in found.records.get(place.sync, ())}
-    keys |= {key for place in places for key in found.failures.get(place.sync, ())} | set(values)
-    hashed = {state.name_of(place.sync, key) for place in places for key in keys}
-    if events := erase(state.directory, sorted(keys | hashed), values):
+    named = {key for place in places for key in found.records.get(place.sync, ())}
+    named |= {key for place in places for key in found.failures.get(place.sync, ())} | set(values)
+    hashed = {state.name_of(place.sync, key) for place in places for key in named}
+    if events := erase(state.directory, sorted(named | hashed), values):
         note("state", history=events)
     receipt["not_reached"] = [
         *(
