@@ -95,7 +95,9 @@ def test_a_request_that_fails_alone_does_not_stop_the_others(kind):
                 assert (await client.send(patch(f"user{i}"))).ok
                 await client.clock.sleep(1)
 
-        return (await asyncio.gather(client.send(patch("bad")), others(), return_exceptions=True))[0]
+        return (await asyncio.gather(client.send(patch("bad")), others(), return_exceptions=True))[
+            0
+        ]
 
     result = world.run(work)
     if kind == "status":
