@@ -1,6 +1,7 @@
 """When the API is down, or one request alone makes it fail: in virtual time."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_while_the_circuit_is_open_one_request_at_a_time_is_sent():
 
     world.run(work)
     times = [r["time"] for r in world.seen()][-PROBES:]
-    pauses = [after - before for before, after in zip(times, times[1:], strict=False)]
+    pauses = [after - before for before, after in itertools.pairwise(times)]
     assert min(pauses) > 0.5
     assert pauses[-1] > 10  # they grow
 
@@ -124,17 +125,17 @@ def test_a_request_that_waits_can_be_given_up():
     world = World()
     world.box.faults.add({"kind": "status", "status": 503, "times": 10_000})
 
-    class GivenUp(Exception):
+    class GivenUpError(Exception):
         pass
 
     async def work(client):
         def check():
             if client.clock.monotonic() - begin > 10:
-                raise GivenUp
+                raise GivenUpError
 
         begin = client.clock.monotonic()
         client.check = check
-        with pytest.raises(GivenUp):
+        with pytest.raises(GivenUpError):
             await client.send(patch("ana"))
         return client.clock.monotonic() - begin
 
