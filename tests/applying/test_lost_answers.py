@@ -111,7 +111,8 @@ def test_delete_is_sent_again_and_404_counts_as_done(kind, sandbox, shop, compas
     shop()
     assert done(compasso, folder)["applied"] == 2
     assert dump(sandbox, "contacts") == dump(sandbox, "products") == []
-    assert len(seen(sandbox, "DELETE", "/")) == 4
+    # A 204 has no body that could be cut.
+    assert len(seen(sandbox, "DELETE", "/")) == (2 if kind == "truncate" else 4)
 
 
 @pytest.mark.parametrize("kind", LOST)
