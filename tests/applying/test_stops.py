@@ -186,3 +186,17 @@ def test_a_signal_while_the_budget_is_used_up_stops_within_five_seconds(
     # The lock is free, and nothing was refused.
     assert compasso("plan", "--project", folder).code == 0
     assert not [r for r in requests(sandbox) if r["status"] == 429]
+
+
+def test_the_deadline_of_a_schedule_is_in_the_plan_and_puts_a_sync_first(serve, shop, compasso):
+    """Without it, the sync of higher priority would go first."""
+    sandbox = serve(limit=20)
+    folder = shop(limit=20, alpha="calls", beta="calls")
+    beta = folder / "specs" / "beta.yml"
+    beta.write_text(beta.read_text() + 'schedule: {cron: "0 * * * *", deadline: 20m}\n')
+    alpha = folder / "specs" / "alpha.yml"
+    alpha.write_text(alpha.read_text() + "priority: high\n")
+    ran = compasso("apply", "--project", folder, "--auto-approve", "--deadline", "10s")
+    assert ran.code == 3
+    done = [c.split("@")[0].rstrip("0123456789") for c in account(sandbox)]
+    assert done.count("beta") > done.count("alpha")

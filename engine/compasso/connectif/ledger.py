@@ -28,7 +28,7 @@ ACTIVE_FOR = 5.0
 PROBE_AFTER = 5.0
 # The first request after a quiet time is waited for so long before others follow.
 ALONE_FOR = 3.0
-_FORMAT = 3
+_FORMAT = 4
 _TAKEN = "(answered IS NULL OR answered > ?)"  # a slot that is not free
 
 
@@ -272,9 +272,9 @@ class SqliteLedger:
 
     def _line_up(self, now: float, waiter: Waiter, place: int | None) -> int:
         row = self._database.execute(
-            "INSERT OR REPLACE INTO waiters (place, who, rank, deadline, since, seen) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            (place, waiter.who, waiter.rank, waiter.deadline, waiter.since, now),
+            'INSERT OR REPLACE INTO waiters (place, who, rank, deadline, since, "left", seen) '
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (place, waiter.who, waiter.rank, waiter.deadline, waiter.since, waiter.left, now),
         )
         return int(row.lastrowid or 0)
 
@@ -283,10 +283,15 @@ class SqliteLedger:
     ) -> float | None:
         """None if this waiter's turn is now, else the seconds after which to ask again."""
         db = self._database
-        line = db.execute("SELECT place, who, rank, deadline, since FROM waiters").fetchall()
+        line = [
+            (number, Waiter(*rest))
+            for number, *rest in db.execute(
+                'SELECT place, who, rank, deadline, since, "left" FROM waiters'
+            )
+        ]
         last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'slots'").fetchone()
         if ((last[0] if last else 0) + 1) % FAIR_TURN == 0:
-            longest = min((since, number) for number, _, _, _, since in line)[1]
+            longest = min((other.since, number) for number, other in line)[1]
             return None if longest == place else 0.02
         served = {
             who: (at, Waiter(who, rank, deadline, at, left))
@@ -299,16 +304,19 @@ class SqliteLedger:
 
         my_turn = turn(waiter.who, waiter.since, place)
         before = equals = 0
-        for number, who, rank, deadline, since in line:
-            order = Waiter(who, rank, deadline, since).order(now)
-            before += order < mine
-            equals += order == mine and turn(who, since, number) < my_turn
         # Those who go first and are at work now: their next requests are kept for them.
-        kept = sum(
-            self._wanted(now, other, allowed)
+        first = {
+            other.who: other
             for at, other in served.values()
             if at > now - ACTIVE_FOR and other.left and other.order(now) < mine
-        )
+        }
+        for number, other in line:
+            order = other.order(now)
+            before += order < mine
+            equals += order == mine and turn(other.who, other.since, number) < my_turn
+            if order < mine and other.left:
+                first[other.who] = other
+        kept = sum(self._wanted(now, other, allowed) for other in first.values())
         if room > max(before, kept) + equals:
             return None
         return 0.25 if kept >= room else 0.02
@@ -411,7 +419,7 @@ CREATE TABLE slots (
   ticket INTEGER PRIMARY KEY AUTOINCREMENT, who TEXT, sent REAL, answered REAL);
 CREATE TABLE waiters (
   place INTEGER PRIMARY KEY AUTOINCREMENT, who TEXT, rank INTEGER, deadline REAL,
-  since REAL, seen REAL);
+  since REAL, "left" INTEGER, seen REAL);
 CREATE TABLE served (
   who TEXT PRIMARY KEY, at REAL, rank INTEGER, deadline REAL, "left" INTEGER);
 CREATE TABLE blocked (until REAL);

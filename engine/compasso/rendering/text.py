@@ -120,6 +120,11 @@ def result(document: Mapping[str, Any], *, color: bool) -> str:
             "Failed records are tried again by the next plan; mend the data if it was refused."
         )
     lines += [f"Note: {clean(note)}" for note in document.get("notes", [])]
+    if uncertain := document.get("uncertain", 0):
+        lines.append(
+            f"{plural(uncertain, 'record')} sent once and never answered for may not have arrived "
+            "(delivery: at_most_once)."
+        )
     if document["stopped"]:
         lines.append(f"Stopped: {document['reason']}. Nothing is lost: run apply again to go on.")
     return "\n".join([*lines, paint("bold", result_line(document))])
