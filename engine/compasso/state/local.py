@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote
 from compasso.engine import copy_database, open_file
 from compasso.model import CompassoError, Json
 from compasso.state.base import HASHED, Commit, Failure, Form, Record, State, form_differs
+from compasso.state.committed import select_changes
 from compasso.state.hashing import (
     hashed_name,
     hidden_name,
@@ -291,7 +292,7 @@ class LocalState:
         at = (commit.at or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None)
         with self._open(commit.sync) as connection:
             connection.begin()
-            self._select_changes(connection, commit)
+            select_changes(connection, commit)
             basis = connection.execute("SELECT any_value(basis) FROM committed").fetchone()
             self._rebase(connection, basis[0] if basis else None)
             form = self._take_form(connection, commit.sync)
@@ -457,42 +458,6 @@ class LocalState:
 
     def _serial_of(self, connection: DuckDBPyConnection) -> int:
         return int(self._get(connection, "serial") or 0)
-
-    @staticmethod
-    def _select_changes(connection: DuckDBPyConnection, commit: Commit) -> None:
-        connection.execute("CREATE OR REPLACE TEMP TABLE failed(change_id BIGINT, reason VARCHAR)")
-        if commit.failures:
-            connection.execute(
-                "INSERT INTO failed SELECT unnest($ids), unnest($reasons)",
-                {
-                    "ids": list(commit.failures.keys()),
-                    "reasons": list(commit.failures.values()),
-                },
-            )
-        only = ""
-        names: dict[str, object] = {
-            "file": str(commit.changes),
-            "sync": commit.sync,
-            "first": commit.first,
-            "last": commit.last,
-        }
-        if commit.only is not None:
-            only = "AND list_contains($only::BIGINT[], change_id)"
-            if len(commit.only) > 1000:
-                connection.execute(
-                    "CREATE OR REPLACE TEMP TABLE chosen AS SELECT unnest($only) AS change_id",
-                    {"only": sorted(commit.only)},
-                )
-                only = "AND change_id IN (SELECT change_id FROM chosen)"
-            else:
-                names["only"] = sorted(commit.only)
-        connection.execute(
-            "CREATE OR REPLACE TEMP TABLE committed AS "
-            "SELECT change_id, operation, key, fields, field_hashes, form, row_hash_high, row_hash_low, source_high, "
-            "source_low, basis, carry FROM read_parquet($file) WHERE sync = $sync AND change_id BETWEEN $first AND $last "
-            + only,
-            names,
-        )
 
 
 def _create(path: Path) -> None:
