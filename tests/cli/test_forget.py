@@ -186,6 +186,18 @@ def test_someone_unknown_is_put_on_the_list_all_the_same(sandbox, shop, compasso
     assert json.loads(ran.out)["summary"]["create"] == 0
 
 
+def test_a_plan_that_was_saved_before_does_not_make_the_person_anew(sandbox, shop, compasso):
+    with (shop / "data" / "c.csv").open("a") as file:
+        file.write("new@x.es,New,C-9\n")
+    saved = shop / "week.plan"
+    assert compasso("plan", "--project", shop, "--spec", "crm", "--out", saved).code == 0
+    assert forget(compasso, shop, "new@x.es", "--yes")[0].code == 0
+    ran = compasso("apply", saved, "--project", shop)
+    assert ran.code == 1
+    assert "a person was forgotten since it was made" in ran.err
+    assert "new@x.es" not in dump(sandbox, "contacts", "_email")
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_killed_at_any_moment_it_is_run_again(count, sandbox, shop, compasso):
     fault = {"kind": "slow", "seconds": 0.3, "times": 100, "method": "DELETE"}

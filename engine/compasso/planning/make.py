@@ -48,6 +48,7 @@ from compasso.planning.unchangeable import settle_changes, settle_declared
 from compasso.spec import Export, Project, Sync
 from compasso.spec.load import CONTACT_FIELDS, EVENT_TYPES
 from compasso.state import State
+from compasso.state.suppression import suppressed_digest
 from compasso.targets import load_target
 
 if TYPE_CHECKING:
@@ -420,7 +421,11 @@ class _Builder:
             "compasso": __version__,
             "specs": {n: known[n].fingerprint for n in names if n in known},
             "sources": self.sources,
-            "state": {"lineage": self.state.lineage, "serials": serials},
+            "state": {
+                "lineage": self.state.lineage,
+                "serials": serials,
+                "forgotten": suppressed_digest(self.state.directory),
+            },
             "syncs": {
                 p.name: {
                     "target": p.diff.desired.target.name,

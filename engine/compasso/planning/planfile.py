@@ -21,6 +21,7 @@ from compasso.engine import cursor
 from compasso.mapping.quoting import quote_name, quote_text
 from compasso.model import Batch, Change, CompassoError, FieldType, Operation, Priority, Route
 from compasso.state import State
+from compasso.state.suppression import suppressed_digest
 from compasso.targets import load_target
 
 FORMAT_VERSION = "1.0"
@@ -277,6 +278,12 @@ class Plan:
             raise CompassoError.say(
                 "the plan was made for another state (another project, folder or environment)",
                 again,
+            )
+        if known.get("forgotten", "") != suppressed_digest(state.directory):
+            raise CompassoError.say(
+                "the plan is stale: a person was forgotten since it was made, and it may hold their "
+                "data",
+                "delete it, and make a new plan",
             )
         for sync, serial in known["serials"].items():
             now = state.serial(sync)

@@ -64,6 +64,13 @@ def read_suppressed(directory: Path) -> Suppressed:
         ) from error
 
 
+def suppressed_digest(directory: Path) -> str:
+    """A short text that changes when someone is added to the list: a plan that was made before
+    may still make that person anew."""
+    people = sorted(read_suppressed(directory).people)
+    return hashlib.sha256("\n".join(people).encode()).hexdigest()[:32] if people else ""
+
+
 def suppress(
     directory: Path, known: Suppressed, people: Iterable[tuple[Identity, str]]
 ) -> Suppressed:
