@@ -176,6 +176,18 @@ def test_init_makes_a_project_that_validates_tests_and_plans(tmp_path, compasso)
     assert "Traceback" not in ran.err
 
 
+def test_an_example_gives_a_row_as_its_source_does(project, compasso):
+    spec = """kind: sync
+name: crm
+source: {csv: data/c.csv}
+target: contacts
+fields: {_email: email, _name: "{{ first_name.zfill(3) }}"}
+tests: [{row: {email: a@x.es, first_name: 7}, expect: {_name: "007"}}]
+"""
+    ran = compasso("test", "--project", project({"specs/crm.yml": spec}))
+    assert ran.out == "1 passed, 0 failed\n", ran.err
+
+
 def test_preview_shows_the_first_records_and_each_fields_road(project, compasso):
     folder = project({"specs/crm.yml": PREVIEWED})
     ran = compasso("preview", "crm", "--project", folder, "--sql")

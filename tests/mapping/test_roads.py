@@ -57,6 +57,27 @@ def disagreement(expressions, given_rows):
     return None
 
 
+# Found by the random suite: on each the roads once disagreed, or the query failed.
+FOUND = [
+    ("{{ n | default(n + x, true) }}", None, {"n": 1, "x": None}),
+    ("{{ -3 ** 1 }}", "date", {}),
+    ("{{ t ~ -3 ~ true }}", "list", {"t": "a"}),
+    ("a {{ -3 | float }} b", "text", {}),
+    ("{{ '%.2f' % n }}", "list", {"n": -(2**63)}),
+    ("{{ n ** 0 }}", "boolean", {"n": 2**63 - 1}),
+    ("{{ x ~ '' }}", None, {"x": -0.0}),
+    ("{{ n * n * n }}", None, {"n": 2**62}),
+    ("{{ t.split(',')[5] }}", None, {"t": "a,b"}),
+    ("{{ t | upper | lower }}", None, {"t": "µ"}),
+    ("{{ t | lower }}", None, {"t": "ΑΣ"}),
+]
+
+
+@pytest.mark.parametrize(("text", "cast", "row"), FOUND)
+def test_what_was_found_once(text, cast, row):
+    assert disagreement([(text, cast)], [row, {}]) is None
+
+
 def when_disagreement(text, given_rows):
     """As `disagreement`, of a condition."""
     fields = {"f": template("{{ n }}")}

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from compasso.model import SQL_TYPES, FieldType
 from compasso.planning.checks import FORMATS, compile_checks, failed_rules
-from compasso.targets import custom_fields, load_target, target_names
+from compasso.planning.desired import _judge
+from compasso.targets import TargetField, custom_fields, load_target, target_names
 
 CONNECTION = duckdb.connect()
 
@@ -218,3 +219,25 @@ def test_the_dates_of_a_contact_field_are_bounds():
     assert CONNECTION.execute(asked.format(check.sql, "2019-12-31T23:00:00Z")).fetchone() == (
         False,
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "schema", "good", "bad", "rule"),
+    [
+        (FieldType.TEXT, {"pattern": "(?=a)"}, "a", "b", "pattern"),
+        (FieldType.LIST, {"contains": {"const": "a"}}, ["a"], ["b"], "contains"),
+        (FieldType.JSON, {"items": {"minimum": 2}}, "[2]", "[1]", "items"),
+    ],
+)
+def test_the_judge_marks_the_rows_of_each_value_that_fails(kind, schema, good, bad, rule):
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"CREATE TABLE records (f0 {SQL_TYPES[kind]}, "
+            "problems STRUCT(field INTEGER, rule VARCHAR, value VARCHAR)[])"
+        )
+        for value in (good, bad, bad, None):
+            connection.execute("INSERT INTO records VALUES (?, NULL)", [value])
+        _judge(connection, "records", None, "key", [TargetField("x", kind, schema)])
+        found = connection.execute("SELECT f0, problems FROM records").fetchall()
+    broken = [(value, problems[0]["rule"]) for value, problems in found if problems]
+    assert broken == [(bad, rule)] * 2

@@ -46,8 +46,12 @@ def run_example(project: Project, sync: Sync, example: SpecTest) -> str | None:
 
     with tempfile.TemporaryDirectory(prefix="compasso-") as folder:
         # Columns that the example leaves out are empty, as in a file.
-        names = dict.fromkeys(_columns(project, sync), "")
-        rows: list[dict[str, Any]] = [{**names, **row} for row in example.rows]
+        columns = _columns(project, sync)
+        empty = dict.fromkeys(columns, "")
+        rows: list[dict[str, Any]] = [
+            {**empty, **{name: _as_read(value, columns.get(name)) for name, value in row.items()}}
+            for row in example.rows
+        ]
         (Path(folder) / "row.json").write_text(json.dumps(rows), "utf-8")
         alone = dataclasses.replace(
             sync, source=SourceSpec("json", "row.json"), fields=_with_nested_lines(sync)
@@ -80,13 +84,20 @@ def _with_nested_lines(sync: Sync) -> dict[str, FieldSpec]:
     return fields
 
 
-def _columns(project: Project, sync: Sync) -> list[str]:
+def _as_read(value: Any, kind: str | None) -> Any:
+    """An example's value as the source delivers it: `stock: 5` is a text in a CSV file."""
+    if kind != "VARCHAR" or isinstance(value, (str, list, dict)) or value is None:
+        return value
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _columns(project: Project, sync: Sync) -> dict[str, str]:
     import duckdb
 
     from compasso.model import CompassoError
     from compasso.sources import open_source
 
     try:
-        return list(open_source(duckdb.connect(), sync.source, project.root).columns)
+        return dict(open_source(duckdb.connect(), sync.source, project.root).columns)
     except CompassoError:
-        return []
+        return {}

@@ -187,15 +187,24 @@ def _judge(
         values = connection.execute(
             f"SELECT DISTINCT f{i} FROM {name} WHERE f{i} IS NOT NULL"
         ).fetchall()
+        broken: list[tuple[Any, str]] = []
         for (value,) in values:
             parsed = json.loads(value) if field.type is FieldType.JSON else value
-            for rule in failed_rules(field.schema, parsed)[:1]:
-                problem = _problem(i, quote_text(rule), "$value::VARCHAR")
-                connection.execute(
-                    f"UPDATE {name} SET problems = list_append(coalesce(problems, []), {problem}) "
-                    f"WHERE f{i} = $value",
-                    {"value": value},
-                )
+            broken += [(value, rule) for rule in failed_rules(field.schema, parsed)[:1]]
+        if not broken:
+            continue
+        judged, kind = f"{name}_judged", SQL_TYPES[field.type]
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {judged} AS "
+            f"SELECT unnest($values::{kind}[]) AS value, unnest($rules::VARCHAR[]) AS rule",
+            {"values": [value for value, _ in broken], "rules": [rule for _, rule in broken]},
+        )
+        problem = _problem(i, "j.rule", "j.value::VARCHAR")
+        connection.execute(
+            f"UPDATE {name} SET problems = list_append(coalesce(problems, []), {problem}) "
+            f"FROM {judged} AS j WHERE f{i} = j.value"
+        )
+        connection.execute(f"DROP TABLE {judged}")
 
 
 def build_inline(
