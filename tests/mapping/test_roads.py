@@ -92,6 +92,14 @@ def when_disagreement(text, given_rows):
     return None if kept[0] == kept[1] else f"when {text!r}: {kept}, rows {given_rows!r}"
 
 
+@pytest.mark.parametrize(
+    "text", ["t | trim", "t | center(1)", "{{ t }}{{ u }}", "t.split('x') | list"]
+)
+@pytest.mark.parametrize("value", ["{}", "[]", "", "0", "false", None])
+def test_a_condition_that_was_found_once(text, value):
+    assert when_disagreement(text, [{"t": value}, {}]) is None
+
+
 def seeded(examples):
     return settings(
         max_examples=examples, deadline=None, suppress_health_check=CHECKS, database=None

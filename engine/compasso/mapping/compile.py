@@ -370,7 +370,8 @@ class _Work:
             f"coalesce(CASE {table}.kind WHEN 'boolean' THEN {table}.value = 'true' "
             f"WHEN 'integer' THEN {table}.value <> '0' "
             f"WHEN 'decimal' THEN {table}.value::DOUBLE <> 0 "
-            f"WHEN 'none' THEN false ELSE {table}.value NOT IN ('', '[]', '{{}}') END, false)"
+            f"WHEN 'text' THEN {table}.value <> '' WHEN 'none' THEN false "
+            f"ELSE {table}.value NOT IN ('[]', '{{}}') END, false)"
         )
         if truth is None:
             return Condition(other, f"{table}.error", "jinja", reason, inputs, None, table)
