@@ -311,17 +311,18 @@ class LocalState:
                     names = {"at": at, "run": commit.run_id}
                     used = {k: v for k, v in names.items() if f"${k}" in statement}
                     connection.execute(statement, used)
-            connection.execute(
-                f"INSERT INTO failures SELECT {name}, operation, "
-                f"{'reason' if form is None else _CLEAN}, 1, $plan, $at "
-                "FROM committed JOIN failed USING (change_id) "
-                "ON CONFLICT (key) DO UPDATE SET "
-                "operation = excluded.operation, reason = excluded.reason, "
-                "tried_at = excluded.tried_at, plan_id = excluded.plan_id, "
-                # The same plan told twice is one try.
-                "tries = failures.tries + (failures.plan_id <> excluded.plan_id)::INTEGER",
-                {"plan": commit.plan_id, "at": at},
-            )
+            if commit.failures:
+                connection.execute(
+                    f"INSERT INTO failures SELECT {name}, operation, "
+                    f"{'reason' if form is None else _CLEAN}, 1, $plan, $at "
+                    "FROM committed JOIN failed USING (change_id) "
+                    "ON CONFLICT (key) DO UPDATE SET "
+                    "operation = excluded.operation, reason = excluded.reason, "
+                    "tried_at = excluded.tried_at, plan_id = excluded.plan_id, "
+                    # The same plan told twice is one try.
+                    "tries = failures.tries + (failures.plan_id <> excluded.plan_id)::INTEGER",
+                    {"plan": commit.plan_id, "at": at},
+                )
             if commit.gone:
                 connection.execute(
                     "DELETE FROM records WHERE key IN (SELECT key FROM committed "
