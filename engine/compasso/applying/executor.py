@@ -112,7 +112,9 @@ class _Run:
             for syncs in self._ranks():
                 await self._apply_together(syncs)
             for sync in self.plan.syncs:
-                self.state.complete(sync, datetime.now(UTC), self.plan.digests_file)
+                self.state.complete(
+                    sync, datetime.now(UTC), self.plan.digests_file, self.plan.seen(sync)
+                )
         except Stop as stopped:
             reason = str(stopped)
         except LimitReached:

@@ -203,7 +203,7 @@ def _complete(state: State, plan: Plan) -> None:
     from datetime import UTC, datetime
 
     for sync in plan.syncs:
-        state.complete(sync, datetime.now(UTC), plan.digests_file)
+        state.complete(sync, datetime.now(UTC), plan.digests_file, plan.seen(sync))
 
 
 def _tell(project: Project, report: Path | None, document: dict[str, Any]) -> None:

@@ -150,6 +150,7 @@ class _Builder:
         self.types: dict[str, dict[str, FieldType]] = {}
         self.tables: list[str] = []
         self.bases: dict[str, str] = {}
+        self.seen: dict[str, str] = {}
         self.extras: dict[str, dict[str, Json]] = {}  # for the executor, by sync
         self.batches = 0
         self.changes = 0
@@ -266,6 +267,9 @@ class _Builder:
             self.connection, self.state, sync.name, found, self.project.quarantine_after
         )
         warnings += [*changed, *tired]
+        # What is left to be said or tried again next time must be read again next time.
+        if selected.seen is not None and not (rejected or warnings or sync.stock):
+            self.seen[sync.name] = selected.seen
         overridden = sync.name in self.options.override_guards
         guards = check_guards(sync, found, self._retired(found), overridden=overridden)
         self._finish(
@@ -432,6 +436,7 @@ class _Builder:
                     "key": p.diff.desired.key_field,
                     "types": {n: t.value for n, t in self.types[p.name].items()},
                     "deadline_seconds": _deadline_seconds(known.get(p.name)),
+                    "seen": self.seen.get(p.name),
                     "options": {
                         **(sending_options(known[p.name], project) if p.name in known else {}),
                         **self.extras.get(p.name, {}),

@@ -162,6 +162,11 @@ class Plan:
         """The field that identifies the records of a sync."""
         return str(self.manifest["syncs"][sync]["key"])
 
+    def seen(self, sync: str) -> str | None:
+        """What the state is to remember of the source when the plan was applied to its end."""
+        seen = self.manifest["syncs"][sync].get("seen")
+        return None if seen is None else str(seen)
+
     def options(self, sync: str) -> dict[str, Any]:
         """What the executor must know of a sync beside its changes."""
         return dict(self.manifest["syncs"][sync].get("options", {}))

@@ -53,6 +53,7 @@ class Selection:
     partial: bool = False  # whether matched rows were left out
     kept: str = "true"  # SQL of the rows that `when` keeps, over `source`
     columns: str = "*"  # as SQL over `source`: what the mapping reads of a row
+    seen: str | None = None  # what the state is to remember of a source that need not be read again
     form: Form | None = None  # how the state is to keep the records; None: in full
 
 
@@ -109,11 +110,31 @@ def select_rows(
         kept=_kept(mapping),
         columns=_read_columns(sync, source, mapping),
     )
+    if source.settled and sync.lines is None:
+        whole = replace(whole, seen=f"{source.fingerprint} {basis}")
     found = None
     if existing and state.digest_basis(sync.name) == basis:
+        if whole.seen is not None and state.seen(sync.name) == whole.seen:
+            return _unread(connection, whole, source)
         found = _in_one_pass(connection, whole, source) if source.numbered else None
         found = found or _in_two_passes(connection, whole, source)
     return found or _whole(connection, whole, source)
+
+
+def _unread(connection: DuckDBPyConnection, found: Selection, source: Source) -> Selection:
+    """No row: the source is as it was when the last plan was applied, and so is the state."""
+    records = f"{found.rows}_records"
+    number = "" if source.numbered else f", 0::BIGINT AS {ROW}"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {found.rows} AS SELECT {found.columns}{number} "
+        f"FROM ({source.relation}) AS source LIMIT 0"
+    )
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {records} AS SELECT * FROM {found.records} LIMIT 0"
+    )
+    return replace(
+        found, records=records, total=found.existing, matched=found.existing, partial=True
+    )
 
 
 def select_all(

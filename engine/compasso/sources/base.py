@@ -45,6 +45,8 @@ class Source:
     unreadable: Callable[[], list[UnreadableRow]]
     # Whether the relation has the column ROW. If not, a row's number is its place in it.
     numbered: bool = False
+    # Whether an equal fingerprint means equal rows, so that they need not be read again.
+    settled: bool = False
     # Whether an unreadable line leaves an empty row in the relation (its number is the line's).
     keeps_unreadable: bool = False
     # What must live as long as the source does, such as a folder with a fetched file.

@@ -19,6 +19,7 @@ from compasso.sources.files import (
     file_error,
     find_files,
     fingerprint,
+    has_settled,
     numbered,
     quote_name,
     quote_text,
@@ -86,6 +87,7 @@ def read(connection: DuckDBPyConnection, spec: SourceSpec, root: Path) -> Source
         names,
         fingerprint(paths),
         lambda: _unreadable(connection, read_from),
+        settled=has_settled(paths),
     )
 
 

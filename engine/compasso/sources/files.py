@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ __all__ = [
     "file_error",
     "find_files",
     "fingerprint",
+    "has_settled",
     "numbered",
     "quote_name",
     "quote_text",
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from compasso.spec import SourceSpec
+
+
+_SMALL = 1_000_000  # bytes; reading so much costs less than a millisecond
+_SETTLING_SECONDS = 2.0
 
 
 def find_files(spec: SourceSpec, root: Path) -> list[Path]:
@@ -58,12 +64,34 @@ def relative_names(paths: Sequence[Path], root: Path) -> tuple[str, ...]:
 
 
 def fingerprint(paths: Sequence[Path]) -> str:
-    """A short text that changes when a file does: of names, sizes and times of change."""
+    """A short text that changes when a file does.
+
+    Of a file up to a megabyte it is of the content; of a larger one of its size, its inode and
+    the times at which its content and the file itself were last changed (in nanoseconds: the
+    second of them cannot be set back by a program).
+    """
     digest = hashlib.sha256()
     for path in paths:
         stat = path.stat()
-        digest.update(f"{path.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+        digest.update(f"{path.name}\0{stat.st_size}\0".encode())
+        if stat.st_size <= _SMALL:
+            digest.update(path.read_bytes())
+        else:
+            digest.update(f"{stat.st_ino} {stat.st_mtime_ns} {stat.st_ctime_ns}".encode())
     return digest.hexdigest()[:32]
+
+
+def has_settled(paths: Sequence[Path]) -> bool:
+    """Whether equal fingerprints mean equal rows.
+
+    A large file that was written in the last seconds may be written again within what its
+    clock can tell apart.
+    """
+    now = time.time()
+    return all(
+        s.st_size <= _SMALL or now - max(s.st_mtime, s.st_ctime) > _SETTLING_SECONDS
+        for s in (path.stat() for path in paths)
+    )
 
 
 def file_error(name: str, error: Exception) -> CompassoError:
@@ -124,4 +152,5 @@ def typed_files(
         unreadable or list,
         numbered=row is not None,
         keeps_unreadable=unreadable is not None,
+        settled=has_settled(paths),
     )

@@ -114,6 +114,10 @@ class State(Protocol):
     def digest_basis(self, sync: str) -> str | None:
         """What the digests of source rows in the records stand for."""
 
+    def seen(self, sync: str) -> str | None:
+        """The source (its fingerprint, and what was made of it) that gives these very records;
+        None when it is not known, or when the records changed since."""
+
     def form(self, sync: str) -> Form | None:
         """How the sync's records are kept; None: in full, or there are none yet."""
 
@@ -129,8 +133,13 @@ class State(Protocol):
     def commit(self, commit: Commit) -> None:
         """Record what was applied, at once or not at all. To do it twice changes nothing more."""
 
-    def complete(self, sync: str, at: datetime, digests: Path | None = None) -> None:
+    def complete(
+        self, sync: str, at: datetime, digests: Path | None = None, seen: str | None = None
+    ) -> None:
         """Note that a plan of this sync was applied to its end.
+
+        `seen` names the source that gives the records as they are now; it is not kept when some
+        record failed, for that one must be tried again.
 
         `digests` is a Parquet file with the digests of source rows that changed nothing.
         """

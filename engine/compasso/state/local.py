@@ -120,6 +120,10 @@ class LocalState:
     def digest_basis(self, sync: str) -> str | None:
         return self._meta(sync, "digest_basis")
 
+    def seen(self, sync: str) -> str | None:
+        serial, _, seen = (self._meta(sync, "seen") or "").partition(" ")
+        return seen if seen and int(serial) == self.serial(sync) else None
+
     def form(self, sync: str) -> Form | None:
         return Form.of(self._meta(sync, "form"))
 
@@ -334,12 +338,17 @@ class LocalState:
                 self._put(connection, "last_plan", commit.plan_id)
             connection.commit()
 
-    def complete(self, sync: str, at: datetime, digests: Path | None = None) -> None:
+    def complete(
+        self, sync: str, at: datetime, digests: Path | None = None, seen: str | None = None
+    ) -> None:
         with self._open(sync) as connection:
             connection.begin()
             if digests is not None:
                 self._adopt(connection, sync, digests)
             self._put(connection, "completed_at", at.isoformat())
+            failed = connection.execute("SELECT 1 FROM failures LIMIT 1").fetchone()
+            kept = "" if seen is None or failed else f"{self._serial_of(connection)} {seen}"
+            self._put(connection, "seen", kept)
             connection.commit()
 
     def _adopt(self, connection: DuckDBPyConnection, sync: str, digests: Path) -> None:
