@@ -233,7 +233,9 @@ class ImportRunner:
     async def _settle(self, one: _Running) -> int:
         """Commit what an import did; answers how many records it applied."""
         batch = one.batch
-        keys = self.plan.keys(batch)
+        # Only rows that failed must be told apart by their keys.
+        all_well = one.last.get("status") == "finished" and not one.last.get("errors")
+        keys = {} if all_well else self.plan.keys(batch)
         failures: dict[int, str] = {}
         if one.last.get("status") != "finished":
             reason = f"the import ended with status {one.last.get('status')}"
