@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
@@ -92,14 +93,38 @@ class LiveView:
 
 
 class PlanningView:
-    """What planning is at, on stderr, once it takes longer than two seconds."""
+    """What planning is at, on stderr, once it takes longer than two seconds, and now and then
+    after. Called with the step that begins, and with "" at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: float = _QUIET_SECONDS, period: float = _PERIOD_SECONDS) -> None:
         self.started = time.monotonic()
+        self._quiet, self._period = quiet, period
+        self._text = ""
+        self._ended = threading.Event()
+        self._teller: threading.Thread | None = None
 
     def __call__(self, text: str) -> None:
-        if time.monotonic() - self.started >= _QUIET_SECONDS:
-            click.echo(f"{text} ({time.monotonic() - self.started:.0f} s)", err=True)
+        self._text = text
+        if not text:
+            self._ended.set()
+            if self._teller is not None:
+                self._teller.join()
+            return
+        if self._teller is None:
+            self._teller = threading.Thread(target=self._tell, daemon=True)
+            self._teller.start()
+        elif time.monotonic() - self.started >= self._quiet:
+            self._say(text)
+
+    def _tell(self) -> None:
+        """A step may take long, and cannot speak while it is under way."""
+        pause = self._quiet
+        while not self._ended.wait(pause):
+            self._say(self._text)
+            pause = self._period
+
+    def _say(self, text: str) -> None:
+        click.echo(f"{text} ({time.monotonic() - self.started:.0f} s)", err=True)
 
 
 def remaining(progress: Progress) -> float:

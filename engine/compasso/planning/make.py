@@ -68,7 +68,7 @@ class PlanOptions:
     only: Collection[str] | None = None  # the syncs to plan; None: all
     account: Account = NOT_LOOKED_AT
     now: datetime | None = None  # None: the machine's time
-    progress: Callable[[str], None] = field(default=lambda _text: None)
+    progress: Callable[[str], None] = field(default=lambda _text: None)  # the step; "": the end
 
 
 def make_plan(
@@ -92,6 +92,7 @@ def make_plan(
             plan.keep_file()
         return plan
     finally:
+        options.progress("")
         shutil.rmtree(folder, ignore_errors=True)
 
 
