@@ -13,8 +13,11 @@ from compasso.cli.options import Common, common, output_format
 from compasso.model import CompassoError, Diagnostic, ExitCode, Position, Severity
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from compasso.applying.account_fields import AccountFields
     from compasso.spec import Project, Sync
+    from compasso.targets import Target
 
 HELP = "Check the project's specs, and their columns where the source is at hand."
 
@@ -124,13 +127,10 @@ def check_sync(
     sync: Sync, project: Project, account: AccountFields | None = None
 ) -> list[Diagnostic]:
     """One sync against its target and its source. Raises CompassoError too."""
-    import duckdb
-
-    from compasso.planning import compile_sync, resolve_target
+    from compasso.engine import cursor
+    from compasso.planning import resolve_target
     from compasso.planning.account_check import check_account, with_account
-    from compasso.planning.line_source import check_columns
     from compasso.planning.resolve import check_fields
-    from compasso.sources import open_source
 
     problems = check_fields(sync, project)
     if any(p.severity is Severity.ERROR for p in problems):
@@ -143,26 +143,41 @@ def check_sync(
     target = with_account(target, sync, project, fields)
     if sync.source.connection is not None:  # it may be far away, or its address not set
         return problems
+    with cursor() as connection:
+        problems += _check_columns(connection, sync, project, target)
+    return problems
+
+
+def _check_columns(
+    connection: DuckDBPyConnection, sync: Sync, project: Project, target: Target
+) -> list[Diagnostic]:
+    """The mapping against the columns that the source has, if it is at hand."""
+    from compasso.planning import compile_sync
+    from compasso.planning.line_source import check_columns
+    from compasso.sources import open_source
+
     try:
-        connection = duckdb.connect()
         source = open_source(connection, sync.source, project.root)
     except CompassoError as error:
-        for found in error.diagnostics:
-            missing = "does not exist" in found.message or "no file matches" in found.message
-            problems.append(
-                Diagnostic(
-                    message=found.message,
-                    severity=Severity.WARNING if missing else Severity.ERROR,
-                    position=sync.position("source"),
-                    hint="its columns are not checked" if missing else found.hint,
-                )
+        missing = ("does not exist", "no file matches")
+        return [
+            Diagnostic(
+                message=found.message,
+                severity=Severity.WARNING
+                if any(text in found.message for text in missing)
+                else Severity.ERROR,
+                position=sync.position("source"),
+                hint="its columns are not checked"
+                if any(text in found.message for text in missing)
+                else found.hint,
             )
-        return problems
+            for found in error.diagnostics
+        ]
     if sync.lines is not None:
         check_columns(connection, sync, project, target, source)
     else:
         compile_sync(sync, project, target, dict(source.columns))
-    return problems
+    return []
 
 
 def _document(problems: list[Diagnostic], ok: bool) -> dict[str, object]:
