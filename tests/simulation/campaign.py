@@ -1,6 +1,6 @@
 """Many runs of the simulated world, by seed.
 
-Seeds share templates: seed 1234 is run 34 of the 12th shop. `play` plays one seed alone, from
+Seeds share templates: seed 1234 is run 34 of shop 12. `play` plays one seed alone, from
 nothing, exactly as it went in a campaign.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from templates import Template, make_template
 from world import World
 
-RUNS_OF_A_SHOP = 50
+RUNS_OF_A_SHOP = 100
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 _SHOWN_EVENTS = 150
 

@@ -32,7 +32,7 @@ KNOWN_ENDS = (
     "cannot be fetched",
 )
 # An import that is stuck costs two hours of polls: a few of them tell as much as many.
-RARE = {"import_stuck": 0.04, "import_failed": 0.4}
+RARE = {"import_stuck": 0.01, "import_failed": 0.25}
 OTHERS = {"rate_limit_storm", "other_clients"}  # faults that use up the budget
 MOST_LIVES = 40
 
@@ -160,7 +160,10 @@ class World:
         fill(self.account, day.account)
         await self._day(day)
         while number + 1 < len(self.template.days) and self.random.random() < 0.4:
-            if self._is_stale(self.template.days[number + 1], "all") and self.random.random() < 0.8:
+            if (
+                self._is_stale(self.template.days[number + 1], "all")
+                and self.random.random() < 0.95
+            ):
                 break  # it would need a plan of its own, and those are dear
             number += 1
             await self._next_day(self.template.days[number])
@@ -177,13 +180,13 @@ class World:
         fresh = self._is_stale(day, "all")
         at_once = "left" in day.plans and not fresh and self.random.random() < 0.4
         for attempt in range(MOST_LIVES):
-            calm = attempt >= 3
+            calm = attempt >= 2
             self._add_faults(calm)
             if at_once and attempt < 2:
                 await self._two_lives(day, calm)
                 ended = fresh = False
             else:
-                fresh = fresh or self._is_stale(day, "all") or self.random.random() < 0.02
+                fresh = fresh or self._is_stale(day, "all") or self.random.random() < 0.01
                 ended = await self._life(day, "all", fresh, calm)
             await self._settle()
             now = self._now_is() if ended else {}
@@ -195,7 +198,7 @@ class World:
         else:
             raise BrokenError(f"not done after {MOST_LIVES} lives")
         self._check_day(day, now)
-        if self.random.random() < 0.05:
+        if self.random.random() < 0.02:
             self._check_second_plan(day)
 
     def _is_stale(self, day: Day, name: str) -> bool:
