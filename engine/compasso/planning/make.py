@@ -23,6 +23,7 @@ from compasso.model import (
 )
 from compasso.planning import exports, stocks
 from compasso.planning.account import NOT_LOOKED_AT, Account
+from compasso.planning.cursor import follows_cursor
 from compasso.planning.desired import Reject, build_inline
 from compasso.planning.diff import Diff, diff, duplicate_keys
 from compasso.planning.document import (
@@ -268,8 +269,10 @@ class _Builder:
             self.connection, self.state, sync.name, found, self.project.quarantine_after
         )
         warnings += [*changed, *tired]
-        # What is left to be said or tried again next time must be read again next time.
-        if selected.seen is not None and not (rejected or warnings or sync.stock):
+        # What is left to be said or tried again next time must be read again next time. That rows
+        # of one key gave way, or that rows are gone, is nothing new under a cursor.
+        left = [*mapped.warnings, *special, *changed, *tired] if follows_cursor(sync) else warnings
+        if selected.seen is not None and not (rejected or left or sync.stock):
             self.seen[sync.name] = selected.seen
         overridden = sync.name in self.options.override_guards
         guards = check_guards(sync, found, self._retired(found), overridden=overridden)

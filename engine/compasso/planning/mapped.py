@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from compasso.mapping import CompiledMapping
 from compasso.model import CompassoError, Diagnostic, Severity
+from compasso.planning.cursor import follows_cursor, furthest, parse_cursor
+from compasso.planning.cursor import newer as newer_rows
 from compasso.planning.desired import Desired, build_desired
 from compasso.planning.document import collect_rejects, count_rejects, message_of
 from compasso.planning.line_source import Lined, open_lines
@@ -106,9 +108,19 @@ def map_sync(
     keys: Literal["clear", "hashed"] | None = None
     if project.state.values == "hashed" and sync.stock is None:  # coupon codes are not personal
         keys = "hashed" if project.state.hashed_keys else "clear"
+    reached = None
+    newer = False
+    if follows_cursor(sync):
+        reached = furthest(connection, sync, source)  # before the rows are read
+        since = parse_cursor(state.seen(sync.name))
+        known = since is not None and since.order == reached.order
+        if since is not None and known and state.digest_basis(sync.name) == basis:
+            source = newer_rows(sync, source, since)
+            newer = True
     selected = select_rows(
-        connection, f"rows_{number}", sync, source, opened.mapping, state, basis, keys
-    )
+        connection, f"rows_{number}", sync, source, opened.mapping, state, basis, keys,
+        reached=None if reached is None else reached.text(), newer=newer,
+    )  # fmt: skip
     progress(f"mapping and checking {sync.name}")
     desired = opened.build(connection, f"desired_{number}", selected)
     wider = widen(connection, selected, source, desired.name)

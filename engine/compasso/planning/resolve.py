@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from compasso.mapping import CompiledMapping, compile_mapping
 from compasso.model import CompassoError, Diagnostic, Json, Severity
+from compasso.planning.cursor import check_cursor
 from compasso.planning.events import check_events, compose_key, event_type, resolve_events
 from compasso.planning.field_bodies import field_bodies
 from compasso.planning.line_mapping import check_lines
@@ -80,6 +81,9 @@ def compile_sync(
                 hint=did_you_mean(ordered, columns),
             )
         )
+    wrong = check_cursor(sync, columns)
+    if wrong:
+        raise CompassoError(*wrong)
     if mapping.problems:
         raise CompassoError(
             *(

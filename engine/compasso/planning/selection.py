@@ -55,6 +55,7 @@ class Selection:
     columns: str = "*"  # as SQL over `source`: what the mapping reads of a row
     seen: str | None = None  # what the state is to remember of a source that need not be read again
     form: Form | None = None  # how the state is to keep the records; None: in full
+    newer: bool = False  # whether only rows beyond the cursor were read; the state knows the rest
 
 
 def basis_of(sync: Sync, project: Project, target: Target, source: Source) -> str:
@@ -86,10 +87,14 @@ def select_rows(
     state: State,
     basis: str,
     keys: Literal["clear", "hashed"] | None = None,
+    *,
+    reached: str | None = None,
+    newer: bool = False,
 ) -> Selection:
     """Read the source and leave out the rows that the state knows. Makes the table `name`.
 
-    `keys` is how a state of hashes keeps the keys; None: all in full. Raises CompassoError when
+    `reached` is how far a source with a cursor reaches, as the state is to remember it; with
+    `newer`, the source gives only what lies beyond the remembered one. `keys` is how a state of hashes keeps the keys; None: all in full. Raises CompassoError when
     the state keeps them in another way.
     """
     records = _attach(connection, state, sync.name)
@@ -110,11 +115,15 @@ def select_rows(
         kept=_kept(mapping),
         columns=_read_columns(sync, source, mapping),
     )
-    if source.settled and sync.lines is None:
+    if reached is not None:
+        whole = replace(whole, seen=reached)
+        if newer:
+            return _newer(connection, whole, source)
+    elif source.settled and sync.lines is None:
         whole = replace(whole, seen=f"{source.fingerprint} {basis}")
     found = None
     if existing and state.digest_basis(sync.name) == basis:
-        if whole.seen is not None and state.seen(sync.name) == whole.seen:
+        if reached is None and whole.seen is not None and state.seen(sync.name) == whole.seen:
             return _unread(connection, whole, source)
         found = _in_one_pass(connection, whole, source) if source.numbered else None
         found = found or _in_two_passes(connection, whole, source)
@@ -134,6 +143,26 @@ def _unread(connection: DuckDBPyConnection, found: Selection, source: Source) ->
     )
     return replace(
         found, records=records, total=found.existing, matched=found.existing, partial=True
+    )
+
+
+def _newer(connection: DuckDBPyConnection, found: Selection, source: Source) -> Selection:
+    """All rows that the source gives; `widen` finds the records that they concern."""
+    records = f"{found.rows}_records"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {found.rows} AS SELECT {found.columns} "
+        f"FROM ({source.relation}) AS source ORDER BY {FILE}, {ROW}"
+    )
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {records} AS SELECT * FROM {found.records} LIMIT 0"
+    )
+    return replace(
+        found,
+        records=records,
+        total=found.existing,
+        matched=found.existing,
+        partial=True,
+        newer=True,
     )
 
 
@@ -169,9 +198,12 @@ def widen(
         f"ANTI JOIN {found.records} USING (key_hash)) USING (key_hash)"
     )
     before = _count(connection, f"SELECT count(*) FROM {found.rows}")
-    if not _count(connection, "SELECT count(*) FROM clashes"):
+    clashes = _count(connection, "SELECT count(*) FROM clashes")
+    if not clashes:
         return None
     connection.execute(f"INSERT INTO {found.records} SELECT * FROM clashes")
+    if found.newer:  # the newer row counts, whatever an older one says
+        return replace(found, matched=found.matched - clashes)
     wanted = "(SELECT source_high AS __high, source_low AS __low FROM clashes)"
     _take(connection, found, source, wanted, f"INSERT INTO {found.rows}")
     added = _count(connection, f"SELECT count(*) FROM {found.rows}") - before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -34,12 +35,22 @@ _OPTIONS: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 
 
+# Every kind has these: the column that tells newer rows, and how far to look behind it.
+_CURSOR = frozenset({"cursor", "lookback"})
+_DURATION = re.compile(r"[0-9]+[smhd]")
+
+
 def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(v, str) for v in value)
 
 
 # What a value must be, and what is said when it is not: message and hint.
 _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str, str]] = {
+    "lookback": (
+        lambda v: isinstance(v, str) and _DURATION.fullmatch(v) is not None,
+        "`lookback` is not a duration",
+        "30m, 12h or 2d",
+    ),
     "header_row": (
         lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 1,
         "`header_row` must be a whole number from 1",
@@ -72,7 +83,7 @@ def build_source(
     """Where the rows come from, as it stands at the path `at`; None when that is not clear."""
     kinds = [key for key in source if key in KINDS or key in LATER_KINDS]
     if len(kinds) != 1:
-        known = frozenset().union(*_OPTIONS.values())
+        known = _CURSOR.union(*_OPTIONS.values())
         strange = next((key for key in source if key not in known), None)
         complain(
             (*at, strange) if strange and not kinds else at,
@@ -113,6 +124,8 @@ def build_source(
         )
         return None
     options = {k: v for k, v in source.items() if k != kind}
+    if "lookback" in options and "cursor" not in options:
+        complain((*at, "lookback"), "`lookback` goes with `cursor`", "cursor: updated_at")
     for name, value in options.items():
         _option(kind, name, value, complain, at)
     return SourceSpec(kind, location, options)
@@ -120,9 +133,9 @@ def build_source(
 
 def _option(kind: str, name: str, value: Any, complain: Complain, at: tuple[str, ...]) -> None:
     path = (*at, name)
-    if name not in _OPTIONS[kind]:
-        known = sorted(_OPTIONS[kind])
-        hint = did_you_mean(name, known) if known else f"{kind} sources have no options"
+    if name not in _OPTIONS[kind] | _CURSOR:
+        known = sorted(_OPTIONS[kind] | _CURSOR)
+        hint = did_you_mean(name, known)
         complain(path, f"{kind} sources have no option `{name}`", hint)
     elif name in _CHECKS:
         keeps, message, hint = _CHECKS[name]

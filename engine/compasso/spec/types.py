@@ -87,6 +87,12 @@ class SourceSpec:
     connection: Secret | None = None  # the address of a database
 
     @property
+    def lookback_seconds(self) -> int:
+        """How far behind the cursor rows are read again."""
+        text = str(self.options.get("lookback", "0s"))
+        return int(text[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[text[-1]]
+
+    @property
     def label(self) -> str:
         """Where the rows come from, for people: a file, or a query without its text."""
         is_query = self.kind == "sql" and not self.location.endswith(".sql")
