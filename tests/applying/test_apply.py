@@ -297,3 +297,23 @@ def test_killed_at_any_moment_the_next_apply_ends_as_if_nothing_had_happened(
             40,
             40,
         )
+
+
+def test_contacts_wait_for_a_field_that_could_not_be_made(sandbox, project, compasso):
+    """An import with an unknown column leaves the column out and counts its rows as done."""
+    fields = "kind: contact-fields\nfields: [{id: size, name: Size, type: text}]\n"
+    folder = project(
+        {
+            "compasso.yml": "project: shop\nbudget: {requests_per_minute: 1000}\n",
+            "specs/fields.yml": fields,
+            "specs/crm.yml": spec("import") + "  size: first_name\n",
+            "data/c.csv": rows(5),
+        }
+    )
+    fault(sandbox, kind="status", status=422, method="POST", path="/contact-fields")
+    ran = compasso("apply", "--project", folder, "--auto-approve", "--format", "json")
+    assert (ran.code, json.loads(ran.out)["summary"]["failed"]) == (1, 6)
+    assert account(sandbox) == {}
+    ran = compasso("apply", "--project", folder, "--auto-approve", "--format", "json")
+    assert (ran.code, json.loads(ran.out)["summary"]["applied"]) == (0, 6)
+    assert account(sandbox)["user3@x.es"]["size"] == "Ana"

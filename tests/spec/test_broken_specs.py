@@ -86,7 +86,7 @@ CASES = {
         [
             "specs/crm.yml:7:3: error: there is no filter `uper`",
             "    _name: {{ first_name | uper }}",
-            "    -> known: abs, batch, capitalize, center, count, d, default, dictsort, digits, e, escape, filesizeformat, first, float, forceescape, format, groupby, indent, int, isoformat, items, join, last, length, list, lower, max, min, pprint, replace, reverse, round, safe, slice, sort, string, striptags, strptime, sum, title, tojson, trim, truncate, unique, upper, urlencode, urlize, wordcount, wordwrap, xmlattr",
+            "    -> did you mean `upper`?",
         ],
     ),
     "jinja attr": (

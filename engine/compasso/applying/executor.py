@@ -15,9 +15,10 @@ from compasso.applying.journal import Journal
 from compasso.applying.result import ApplyResult, Limits, Progress, SyncResult
 from compasso.applying.runners import Stop, Tally, Work, make_runners
 from compasso.connectif import Client, LimitReached, Unreachable
-from compasso.model import CompassoError
+from compasso.model import Batch, CompassoError
 from compasso.planning import Plan
 from compasso.spec import Project
+from compasso.spec.load import CONTACT_FIELDS
 from compasso.state import State
 from compasso.targets import load_target
 
@@ -102,6 +103,7 @@ class _Run:
         )
         self.runners = make_runners(self.work, {b.route for b in plan.batches})
         self.earlier = dict.fromkeys(plan.syncs, 0)
+        self.waiting: set[str] = set()  # syncs with files that could not be sent yet
 
     async def run(self) -> ApplyResult:
         self._keep_copy()
@@ -112,6 +114,8 @@ class _Run:
             for syncs in self._ranks():
                 await self._apply_together(syncs)
             for sync in self.plan.syncs:
+                if sync in self.waiting:
+                    continue
                 self.state.complete(
                     sync, datetime.now(UTC), self.plan.digests_file, self.plan.seen(sync)
                 )
@@ -192,12 +196,35 @@ class _Run:
             raise self.halted
 
     async def _apply_sync(self, sync: str) -> None:
-        batches = [b for b in self.plan.batches if b.sync == sync]
+        batches = self._without_missing_fields([b for b in self.plan.batches if b.sync == sync])
+        if not batches:
+            return
         target = load_target(batches[0].target)
         for route, runner in self.runners.items():
             mine = [b for b in batches if b.route is route]
             if mine:
                 await runner.run(mine, target)
+
+    def _without_missing_fields(self, batches: list[Batch]) -> list[Batch]:
+        """Leave out the import files with a column of a contact field that could not be made.
+
+        Connectif does not import columns that it does not know (documented, 7.4), and counts the
+        rows as done. (A call with such a field is refused, and says so.)
+        """
+        missing = {f.key for f in self.state.failures(CONTACT_FIELDS)}
+        kept = []
+        for batch in batches:
+            lacks = sorted(missing & set(batch.columns)) if batch.target == "contacts" else []
+            if not lacks:
+                kept.append(batch)
+                continue
+            self.waiting.add(batch.sync)
+            self.tally.failed[batch.sync] += batch.rows  # a success it is not
+            self.tally.notes.append(
+                f"{batch.rows:,} contacts of {batch.sync} wait: the contact field "
+                f"{', '.join(lacks)} could not be made; the next plan sends them again"
+            )
+        return kept
 
     def _check_stop(self) -> None:
         """Raise what ends the run. Runners call it between steps, the client while it waits."""
