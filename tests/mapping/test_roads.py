@@ -70,6 +70,7 @@ FOUND = [
     ("{{ t.split(',')[5] }}", None, {"t": "a,b"}),
     ("{{ t | upper | lower }}", None, {"t": "µ"}),
     ("{{ t | lower }}", None, {"t": "ΑΣ"}),
+    ("{{ ''[0] or t }}", None, {"t": "a"}),
 ]
 
 

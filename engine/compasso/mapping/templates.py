@@ -46,7 +46,8 @@ def _finalize(value: Any) -> Any:
 @cache
 def environment() -> BoundedEnvironment:
     """The one environment of all mappings."""
-    env = BoundedEnvironment(METHODS, finalize=_finalize)
+    # Not optimized: Jinja would evaluate constants when it compiles, and fail there for all rows.
+    env = BoundedEnvironment(METHODS, finalize=_finalize, optimized=False)
     filters = {**env.filters, **own_filters(env.filters)}
     env.filters = {name: filters[name] for name in FILTERS}
     env.tests = {name: env.tests[name] for name in TESTS}
