@@ -65,7 +65,9 @@ class CallRunner:
                     _raise_first(done)
                 if self._fatal is not None:
                     raise self._fatal
-                tasks.add(asyncio.create_task(self._one_call(change, batch, target)))
+                task = asyncio.create_task(self._one_call(change, batch, target))
+                task.add_done_callback(_seen)
+                tasks.add(task)
                 since += 1
                 if since >= _COMMIT_EVERY:
                     since = 0
@@ -297,6 +299,13 @@ def delivery_of(work: Work, sync: str, target: Target, call: ApiCall) -> Deliver
         return Delivery.REPEATABLE
     options = work.plan.manifest["syncs"][sync].get("options", {})
     return Delivery(options.get("delivery", target.delivery))
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    """An error counts as seen: when a run is cut off, nobody waits for its calls any more, and
+    asyncio would print what became of them."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _raise_first(tasks: set[asyncio.Task[None]]) -> None:
