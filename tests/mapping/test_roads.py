@@ -126,7 +126,7 @@ def test_both_roads_keep_the_same_rows(text, given_rows):
 @pytest.mark.slow
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_thousands_of_expressions(depth):
-    @seeded(int(os.environ.get("COMPASSO_EXAMPLES", "500")))
+    @seeded(int(os.environ.get("COMPASSO_EXAMPLES", "60")))
     @given(expressions=fields_of(depth, 12), given_rows=st.lists(rows, min_size=8, max_size=16))
     def check(expressions, given_rows):
         assert disagreement(expressions, given_rows) is None

@@ -198,7 +198,7 @@ def test_any_schema_has_one_verdict(kind, data):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", list(RANDOM))
-@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_thousands_of_schemas_have_one_verdict(kind, data):
     schema = data.draw(schemas.filter(storable))

@@ -20,7 +20,7 @@ import pytest
 
 from compasso.state.local import LocalState
 
-KILLS = int(os.environ.get("COMPASSO_KILLS", "60"))
+KILLS = int(os.environ.get("COMPASSO_KILLS", "20"))
 PARTS = 2  # two processes of pytest do half of them each
 CONTACTS, PRODUCTS, ORDERS = 60, 30, 25
 _OWN = {"id", "contactId", "_createdAt", "_updatedAt", "createdAt", "updatedAt"}
