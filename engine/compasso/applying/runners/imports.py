@@ -30,8 +30,12 @@ _DONE = {"finished", "error", "cancelled"}
 _SLOWEST_POLL = 15.0
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 _KEPT_REFUSED = 10_000  # rows of one import whose place is kept
-# The account's clock and ours may differ by this much.
-_CLOCK_SKEW = timedelta(minutes=2)
+# The account's clock may be this much behind ours. Not more: an import of an earlier, killed apply
+# must not be taken for this one, whose rows would then never arrive. Where the clocks differ more,
+# the file is sent a second time, and the same rows twice are the same as once.
+_CLOCK_SKEW = timedelta(seconds=1)
+# An upload that a kill cut off may come to be a moment later: when it is looked for again.
+_LATE_SECONDS = (0.0, 1.0, 3.0)
 # An import that has not ended by then will not be waited for any longer: its rows count as
 # failed, and the next plan sends them again. (It cannot be cancelled: DELETE takes only
 # imports that have ended.)
@@ -118,7 +122,7 @@ class ImportRunner:
             batch = known.get(intent.batch_id)
             if batch is None:
                 continue
-            import_id = intent.import_id or await self.find(intent)
+            import_id = intent.import_id or await self._find_late(intent)
             if import_id is None:
                 self.journal.drop_import(intent.plan_id, intent.batch_id)
                 continue
@@ -129,6 +133,15 @@ class ImportRunner:
                 _Running(batch, import_id, intent.total, self._since(intent), run_id=intent.run_id)
             )
         return running
+
+    async def _find_late(self, intent: ImportIntent) -> str | None:
+        """The import of a killed apply, which may still be arriving."""
+        for seconds in _LATE_SECONDS:
+            await self.client.clock.sleep(seconds)
+            found = await self.find(intent)
+            if found is not None:
+                return found
+        return None
 
     async def find(self, intent: ImportIntent) -> str | None:
         """The import whose answer was lost, in the account's list."""
@@ -302,7 +315,7 @@ class ImportRunner:
         for intent in self.journal.imports(self.plan.plan_id, open_only=True):
             if intent.sync != sync:
                 continue
-            import_id = intent.import_id or await self.find(intent)
+            import_id = intent.import_id or await self._find_late(intent)
             if import_id is None:
                 self.journal.drop_import(intent.plan_id, intent.batch_id)
                 continue
