@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Source", "UnreadableRow", "open_source", "source_kinds"]
 
 
+_NOT_KINDS = {"base", "databases", "files"}
+
+
 @cache
 def _added() -> dict[str, EntryPoint]:
     """What other installed packages add. To look costs 10 ms, so it is done once."""
@@ -32,7 +35,7 @@ def _added() -> dict[str, EntryPoint]:
 
 def source_kinds() -> tuple[str, ...]:
     """The kinds of source that this installation can read."""
-    built_in = {m.name for m in pkgutil.iter_modules(__path__) if m.name not in {"base", "files"}}
+    built_in = {m.name for m in pkgutil.iter_modules(__path__)} - _NOT_KINDS
     return tuple(sorted(built_in | set(_added())))
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from compasso.model import CompassoError
 from compasso.sources.base import FILE, ROW, Source
+from compasso.sources.databases import ArrowStream, database_file, without_secret
 from compasso.sources.files import describe, find_files, quote_name
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def read(connection: DuckDBPyConnection, spec: SourceSpec, root: Path) -> Source
         raise
     except Exception as error:  # each driver has its own errors
         raise CompassoError.say(
-            f"the query on {name} failed: {_without_secret(error, address)}",
+            f"the query on {name} failed: {without_secret(error, address)}",
             "try it in the database itself; only reading is allowed here",
         ) from None
     columns = describe(connection, f"SELECT * FROM {table}")
@@ -102,10 +103,8 @@ def _stream_of(address: str, name: str) -> Callable[[str, str, Path], Any]:
 
 
 def _file_of(address: str, root: Path) -> Path:
-    """The file of an address such as sqlite:///data/shop.db, relative to the project."""
-    path = root / urlsplit(address).path.removeprefix("/")
-    absolute = Path(urlsplit(address).path.removeprefix("/"))
-    path = absolute if urlsplit(address).path.startswith("//") else path
+    """The file of an address, which must be there."""
+    path = database_file(address, root)
     if not path.is_file():
         raise CompassoError.say(
             f"there is no database file {path.name}", f"looked in {path.parent}"
@@ -164,17 +163,7 @@ def _duckdb(address: str, query: str, root: Path) -> Iterator[Any]:
     # Without access to anything outside: a SELECT could read other files.
     config: dict[str, Any] = {"enable_external_access": False, "lock_configuration": True}
     with duckdb.connect(str(_file_of(address, root)), read_only=True, config=config) as other:
-        yield _Stream(other.sql(query))
-
-
-class _Stream:
-    """A result of one engine in the form that another one takes."""
-
-    def __init__(self, result: Any) -> None:
-        self._result = result
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self._result.__arrow_c_stream__(requested_schema)
+        yield ArrowStream(other.sql(query))
 
 
 def _fingerprint(
@@ -186,13 +175,3 @@ def _fingerprint(
         f"SELECT count(*), bit_xor(hash(rowid, {listed})) FROM {table}"
     ).fetchone()
     return hashlib.sha256(repr((query, dict(columns), row)).encode()).hexdigest()[:32]
-
-
-def _without_secret(error: Exception, address: str) -> str:
-    """The driver's words in one line, without the address or its password."""
-    text = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-    parts = urlsplit(address)
-    for secret in (address, parts.password, parts.netloc):
-        if secret:
-            text = text.replace(secret, "***")
-    return text

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from compasso.applying.destinations.base import (
     PIECE,
@@ -17,6 +16,7 @@ from compasso.applying.destinations.base import (
     outputs,
 )
 from compasso.mapping.quoting import quote_name, quote_text
+from compasso.sources.databases import ArrowStream, database_file, without_secret
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -57,7 +57,7 @@ def write(
     except Exception as error:  # each driver has its own errors
         raise CannotWrite(
             f"the table {place.table} of {place.name} cannot be written: "
-            f"{_without_secret(error, address)}"
+            f"{without_secret(error, address)}"
         ) from None
 
 
@@ -97,7 +97,7 @@ class _Database:
             if schema:
                 options["adbc.ingest.target_db_schema"] = schema
             statement.set_options(**options)
-            statement.bind_stream(_Stream(rows))
+            statement.bind_stream(ArrowStream(rows))
             statement.execute_update()
 
 
@@ -116,7 +116,7 @@ def _open(address: str, root: Path) -> Iterator[_Database]:
         elif kind == "sqlite":
             import adbc_driver_sqlite as driver
 
-            uri = str(_file_of(address, root))
+            uri = str(database_file(address, root))
         else:
             raise CannotWrite(
                 f"a database of the kind {kind!r} cannot be written; those that can: postgresql, "
@@ -128,22 +128,6 @@ def _open(address: str, root: Path) -> Iterator[_Database]:
         database = stack.enter_context(driver.connect(uri))
         session = stack.enter_context(manager.AdbcConnection(database))
         yield _Database(kind, manager, session)
-
-
-def _file_of(address: str, root: Path) -> Path:
-    """sqlite:///data/shop.db is relative to the project, sqlite:////srv/shop.db is not."""
-    path = urlsplit(address).path
-    return Path(path[1:]) if path.startswith("//") else root / path.removeprefix("/")
-
-
-class _Stream:
-    """A result of one engine in the form that another one takes."""
-
-    def __init__(self, result: Any) -> None:
-        self._result = result
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self._result.__arrow_c_stream__(requested_schema)
 
 
 def _write_table(
@@ -218,13 +202,3 @@ def _columns_query(kind: str, schema: str, table: str) -> str:
         "SELECT column_name::text FROM information_schema.columns WHERE table_schema = "
         f"{where} AND table_name = {quote_text(table)} ORDER BY ordinal_position"
     )
-
-
-def _without_secret(error: Exception, address: str) -> str:
-    """The driver's words in one line, without the address or its password."""
-    text = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-    parts = urlsplit(address)
-    for secret in (address, parts.password, parts.netloc):
-        if secret:
-            text = text.replace(secret, "***")
-    return text
