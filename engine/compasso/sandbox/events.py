@@ -9,7 +9,7 @@ from compasso.sandbox.checking import check
 from compasso.sandbox.errors import ApiError, invalid
 from compasso.sandbox.fields import check_value, custom_rule
 from compasso.sandbox.sandbox import Sandbox
-from compasso.sandbox.shapes import DATE_TIME, ID, TEXT
+from compasso.sandbox.shapes import DATE_TIME, ID, TEXT, closed_object
 from compasso.sandbox.store import Record, iso, new_id
 
 _NAME: Mapping[str, Any] = {"type": "string", "minLength": 1}
@@ -67,28 +67,19 @@ _INTEGRATION: Mapping[str, Any] = {
 _STAMPS: Mapping[str, Any] = {"id": ID, "createdAt": DATE_TIME, "updatedAt": DATE_TIME}
 
 
-def _object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
-
 SCHEMAS: Mapping[str, Any] = {
-    "CustomIntegrationCreate": _object(_INTEGRATION, "name", "eventsEnabled"),
-    "CustomIntegrationPatch": _object(_INTEGRATION),
-    "CustomIntegration": _object(
+    "CustomIntegrationCreate": closed_object(_INTEGRATION, "name", "eventsEnabled"),
+    "CustomIntegrationPatch": closed_object(_INTEGRATION),
+    "CustomIntegration": closed_object(
         {**_STAMPS, **_INTEGRATION}, "id", "name", "eventsEnabled", "createdAt", "updatedAt"
     ),
-    "CustomEventTypeCreate": _object(_TYPE, "name", "category", "fields"),
-    "CustomEventType": _object(
+    "CustomEventTypeCreate": closed_object(_TYPE, "name", "category", "fields"),
+    "CustomEventType": closed_object(
         {**_STAMPS, "customIntegrationId": ID, **_TYPE},
         "id", "customIntegrationId", "name", "category", "fields", "createdAt", "updatedAt",
     ),
     "CustomEvent": {"type": "object"},
-    "CreateCustomEventResponse": _object({"id": ID}, "id"),
+    "CreateCustomEventResponse": closed_object({"id": ID}, "id"),
 }  # fmt: skip
 
 

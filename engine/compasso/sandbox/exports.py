@@ -14,6 +14,7 @@ from compasso.sandbox.export_files import activity_rows, contact_rows, members, 
 from compasso.sandbox.files import file_address
 from compasso.sandbox.records import Records
 from compasso.sandbox.settings import EXPORT_DAYS, MAX_QUEUED_EXPORTS, SandboxSettings
+from compasso.sandbox.shapes import closed_object
 from compasso.sandbox.store import Account, Record, iso, new_id, shown
 
 VERSIONS = ("v1", "v2", "v3", "v4", "v5", "v6")
@@ -31,17 +32,8 @@ _FILTERS = {
 _STATUS = {"type": "string", "enum": ["queued", "inProgress", "finished", "error"]}
 
 
-def _object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
-
 SCHEMAS: Mapping[str, Any] = {
-    "ExportCreate": _object(
+    "ExportCreate": closed_object(
         {
             "exportType": {"type": "string", "enum": ["contacts", "activities"]},
             "delimiter": _DELIMITER,
@@ -55,17 +47,17 @@ SCHEMAS: Mapping[str, Any] = {
         },
         "exportType", "delimiter", "dateFormat",
     ),
-    "DataExplorerExportCreate": _object(
+    "DataExplorerExportCreate": closed_object(
         {
             "delimiter": _DELIMITER,
-            "filters": _object(
+            "filters": closed_object(
                 {"reportId": {"type": "string", "minLength": 1}, "fromDate": _DAY, "toDate": _DAY},
                 "reportId", "fromDate", "toDate",
             ),
         },
         "delimiter", "filters",
     ),
-    "Export": _object(
+    "Export": closed_object(
         {
             "id": {"type": "string"},
             "exportType": {"type": "string"},

@@ -20,6 +20,16 @@ _TYPES = {
 _FORMATS = {"email": "email", "date": "date-time"}
 
 
+def closed_object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
+    """An object with these properties and no others."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
 def value_schema(rule: FieldRule, *, nullable: bool) -> dict[str, Any]:
     """What JSON values a field takes. Null clears an optional field (a guess)."""
     kind = _TYPES.get(rule.kind, "string")
