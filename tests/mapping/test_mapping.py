@@ -123,3 +123,8 @@ def test_latin_case_is_the_same_in_python_and_in_the_engine():
             "SELECT lower($c), upper($c)", {"c": chr(code)}
         ).fetchone()
         assert (lower, upper) == (chr(code).lower(), chr(code).upper()), hex(code)
+
+
+def test_pythons_opinion_of_a_template_is_not_printed(recwarn):
+    assert one("{{ none[0] }}", ROW) == (None, "the template has no value for this row")
+    assert not list(recwarn)

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from compasso.model import CompassoError
-from compasso.sources import UnreadableRow, open_source, source_kinds
+from compasso.sources import UnreadableRow, csv, open_source, source_kinds
 
 
 @dataclass
@@ -147,3 +149,42 @@ def test_cells_may_hold_line_ends_of_another_kind_than_the_lines(tmp_path):
     (tmp_path / "data.csv").write_bytes(f"note,n\r\n{text}".encode())
     _, rows, unreadable = read(tmp_path, "csv", "data.csv")
     assert (rows[1999], len(rows), unreadable) == (("two\nlines 1999", "1999"), 2000, [])
+
+
+HEADER_PARTS = [
+    "a",
+    "b,c",
+    "\n",
+    "\r\n",
+    "\r",
+    '"',
+    '""',
+    " ",
+    "\t",
+    "é",
+    ";",
+    "\ufeff",
+    "\x01",
+    "\0",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    text=st.lists(st.sampled_from([*HEADER_PARTS, "\udcff"]), min_size=1, max_size=12).map("".join)
+)
+def test_a_header_that_is_read_without_the_engine_is_what_the_engine_reads(text, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "header.csv"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    dialect = csv._dialect(Spec("csv", "header.csv"))
+    found = csv._plain_first_line(path, dialect)
+    if found:
+        with duckdb.connect() as connection:
+            assert found == csv._first_line(connection, path, "header.csv", dialect)
+
+
+def test_a_header_is_of_the_compression_that_the_spec_says(tmp_path):
+    (tmp_path / "a.csv").write_bytes(gzip.compress(b"a,b\n1,2\n"))
+    (tmp_path / "b.csv.gz").write_bytes(b"a,b\n1,2\n")
+    assert read(tmp_path, "csv", "a.csv", compression="gzip")[1] == [("1", "2")]
+    assert read(tmp_path, "csv", "b.csv.gz", compression="none")[1] == [("1", "2")]

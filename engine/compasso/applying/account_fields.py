@@ -1,10 +1,8 @@
-"""The account's contact fields as it lists them, kept beside the state for checks without a key."""
+"""Read the account's contact fields as it lists them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,22 +10,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from compasso.connectif import Client
 from compasso.model import ApiCall, CompassoError
-from compasso.state.suppression import write_whole
+from compasso.state.account_fields import AccountFields, keep_account_fields
 
 _MOST_PAGES = 100
-
-
-@dataclass(frozen=True)
-class AccountFields:
-    """The definitions of the account's contact fields, and when they were read."""
-
-    read_at: str
-    fields: Sequence[Mapping[str, Any]]
-
-    @property
-    def custom(self) -> list[Mapping[str, Any]]:
-        """Those that the store made."""
-        return [f for f in self.fields if f.get("custom")]
 
 
 async def read_account_fields(client: Client, directory: Path) -> AccountFields:
@@ -50,18 +35,5 @@ async def read_account_fields(client: Client, directory: Path) -> AccountFields:
         query = dict(parse_qsl(parts.query))
         call = ApiCall("GET", parts.path, query=query) if further else None
     found = AccountFields(datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), fields)
-    write_whole(_file(directory), {"read_at": found.read_at, "fields": list(fields)})
+    keep_account_fields(directory, found)
     return found
-
-
-def kept_account_fields(directory: Path) -> AccountFields | None:
-    """The list as it was read last; None if it never was."""
-    try:
-        document = json.loads(_file(directory).read_text("utf-8"))
-        return AccountFields(document["read_at"], document["fields"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _file(directory: Path) -> Path:
-    return directory / "contact-fields.json"

@@ -15,8 +15,8 @@ from compasso.model import CompassoError, Diagnostic, ExitCode, Position, Severi
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from compasso.applying.account_fields import AccountFields
     from compasso.spec import Project, Sync
+    from compasso.state.account_fields import AccountFields
     from compasso.targets import Target
 
 HELP = "Check the project's specs, and their columns where the source is at hand."
@@ -66,13 +66,14 @@ def command(common: Common, online: bool, form: str) -> int:
 
 def _account_fields(project: Project, common: Common, online: bool) -> AccountFields | None:
     """The account's contact fields: asked for now, or as they were read last."""
-    from compasso.applying.account_fields import kept_account_fields, read_account_fields
+    from compasso.state.account_fields import kept_account_fields
 
     state = common.state(project)
     if not online:
         return kept_account_fields(state.directory)
     import asyncio
 
+    from compasso.applying.account_fields import read_account_fields
     from compasso.cli.running import client_of
 
     async def ask() -> AccountFields:

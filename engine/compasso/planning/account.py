@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from compasso.connectif import Client
 from compasso.model import CompassoError, Diagnostic
 from compasso.spec import Sync
+
+if TYPE_CHECKING:  # planning itself sends nothing, and validate not even knows httpx
+    from compasso.connectif import Client
 
 # What the API's workflows say of themselves is not known (section 10): these are guesses, and
 # this is their one place.

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _DELIMITERS = (",", ";", "\t", "|")
 _MAX_LINE = 16 * 1024 * 1024
+_HEADER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +74,17 @@ def read(connection: DuckDBPyConnection, spec: SourceSpec, root: Path) -> Source
     dialect = _dialect(spec)
     paths = find_files(spec, root)
     names = relative_names(paths, root)
-    parts = []
+    parts: list[_Part] = []
     read_from: dict[str, str] = {}
     for index, (path, name) in enumerate(zip(paths, names, strict=True)):
         readable = _as_utf8(path, name, dialect)
         read_from[str(readable)] = name
-        parts.append(numbered(_select(connection, readable, name, dialect), index))
-    relation = " UNION ALL BY NAME ".join(parts)
-    columns = {k: v for k, v in describe(connection, relation).items() if k != FILE}
+        part = _select(connection, readable, name, dialect)
+        parts.append(_Part(numbered(part.select, index), part.columns))
+    relation = " UNION ALL BY NAME ".join(part.select for part in parts)
     return Source(
         relation,
-        columns,
+        _columns(connection, relation, parts, dialect),
         names,
         fingerprint(paths),
         lambda: _unreadable(connection, read_from),
@@ -91,8 +92,27 @@ def read(connection: DuckDBPyConnection, spec: SourceSpec, root: Path) -> Source
     )
 
 
-def _select(connection: DuckDBPyConnection, path: Path, name: str, dialect: _Dialect) -> str:
-    first = _first_line(connection, path, name, dialect)
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One file: its SELECT, and the columns that its header names."""
+
+    select: str
+    columns: list[str]
+
+
+def _columns(
+    connection: DuckDBPyConnection, relation: str, parts: list[_Part], dialect: _Dialect
+) -> dict[str, str]:
+    """The columns with their types. All are text; the engine is asked only what else it knows:
+    whether it takes unusual options, and what several headers give together."""
+    usual = dialect.quote == dialect.escape == '"' and not dialect.null_text
+    if len(parts) == 1 and usual and dialect.delimiter in {None, *_DELIMITERS}:
+        return {name: "VARCHAR" for name in parts[0].columns if name != FILE}
+    return {k: v for k, v in describe(connection, relation).items() if k != FILE}
+
+
+def _select(connection: DuckDBPyConnection, path: Path, name: str, dialect: _Dialect) -> _Part:
+    first = _plain_first_line(path, dialect) or _first_line(connection, path, name, dialect)
     delimiter = dialect.delimiter or _guess_delimiter(first, dialect.quote)
     columns = _column_names(first, delimiter, name, dialect)
     types = ", ".join(f"{quote_name(column)}: 'VARCHAR'" for column in columns)
@@ -112,7 +132,24 @@ def _select(connection: DuckDBPyConnection, path: Path, name: str, dialect: _Dia
         options.append(f"nullstr=[{', '.join(map(quote_text, dialect.null_text))}]")
     else:
         options.append(f"force_not_null=[{', '.join(map(quote_text, columns))}]")
-    return f"SELECT * FROM read_csv({quote_text(str(path))}, {', '.join(options)})"
+    select = f"SELECT * FROM read_csv({quote_text(str(path))}, {', '.join(options)})"
+    return _Part(select, columns)
+
+
+def _plain_first_line(path: Path, dialect: _Dialect) -> str | None:
+    """The header line of a plain file, which needs no engine to be seen; None: ask the engine."""
+    compressed = path.name.lower().endswith((".gz", ".zst")) and dialect.compression == "auto"
+    if compressed or dialect.compression not in {"auto", "none"}:
+        return None
+    try:
+        with path.open("rb") as file:
+            line, end, _ = file.read(_HEADER_BYTES).partition(b"\n")
+        text = line.removesuffix(b"\r").decode()
+    except (OSError, UnicodeDecodeError):
+        return None
+    if not end or any(ord(c) < 32 and c != "\t" for c in text):
+        return None
+    return text.removeprefix("\ufeff").removeprefix("\ufeff")  # as often as the engine and we do
 
 
 def _first_line(connection: DuckDBPyConnection, path: Path, name: str, dialect: _Dialect) -> str:

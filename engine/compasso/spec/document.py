@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from compasso.model import Diagnostic, Json, Position
+from compasso.spec.composing import TEXT_TAG, compose, construct
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
@@ -50,12 +51,10 @@ def _broken(file: Path, message: str, hint: str) -> Document:
 
 def parse_document(text: str, file: Path) -> Document:
     """Parse YAML text that stands in `file`."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-    yaml = YAML(typ="safe", pure=True)
     try:
-        node = yaml.compose(text)
+        node = compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Position(file, mark.line + 1, mark.column + 1) if mark else Position(file, 1, 1)
@@ -68,7 +67,7 @@ def parse_document(text: str, file: Path) -> Document:
         )
     except (YAMLError, ValueError, RecursionError) as error:
         return _broken(file, f"not valid YAML: {str(error).splitlines()[0]}", "mend the file")
-    reader = _Reader(file, yaml)
+    reader = _Reader(file)
     value = reader.read(node, (), 0) if node is not None else None
     return Document(file, value, reader.positions, tuple(reader.problems))
 
@@ -84,9 +83,8 @@ def _yaml_hint(said: str) -> str:
 class _Reader:
     """Walks the node graph once, building values and positions."""
 
-    def __init__(self, file: Path, yaml: Any) -> None:
+    def __init__(self, file: Path) -> None:
         self.file = file
-        self.constructor = yaml.constructor
         self.positions: dict[Path_, Position] = {}
         self.problems: list[Diagnostic] = []
         self.nodes = 0
@@ -138,8 +136,10 @@ class _Reader:
 
     def _scalar(self, node: Any, place: Position) -> Json:
         tag = str(node.tag or "")
+        if tag == TEXT_TAG:
+            return str(node.value)
         try:
-            value = self.constructor.construct_object(node)
+            value = construct(tag, node.value)
         except Exception as error:  # the constructor's own errors have many types
             said = str(getattr(error, "problem", "") or error).splitlines()[:1]
             self._problem(place, f"this value is not allowed: {' '.join(said)}", "write plain text")

@@ -32,7 +32,7 @@ def open_state(root: Path, environment: str | None, backend: str = "local") -> S
     known = sorted(
         m.name
         for m in pkgutil.iter_modules(__path__)
-        if m.name not in {"base", "committed", "hashing", "holder", "suppression"}
+        if m.name not in {"account_fields", "base", "committed", "hashing", "holder", "suppression"}
     )
     if backend not in known:
         raise CompassoError.say(
