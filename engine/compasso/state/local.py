@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 from compasso.engine import copy_database, open_file
 from compasso.model import CompassoError, Json
 from compasso.state.base import HASHED, Commit, Failure, Form, Record, State, form_differs
-from compasso.state.committed import select_changes
+from compasso.state.committed import Known, look, merge, select_changes
 from compasso.state.hashing import (
     hashed_name,
     hidden_name,
@@ -44,27 +44,6 @@ CREATE TABLE IF NOT EXISTS failures (
   key VARCHAR PRIMARY KEY, operation VARCHAR, reason VARCHAR, tries INTEGER,
   plan_id VARCHAR, tried_at TIMESTAMP);
 """
-
-# What is known of the changed records already, found by the hash: it is compared faster than text.
-_MERGE = """
-CREATE OR REPLACE TEMP TABLE known AS
-SELECT rowid AS place, key_hash, {known} FROM records
-WHERE key_hash IN (SELECT key_hash FROM applied);
-CREATE OR REPLACE TEMP TABLE merged AS
-SELECT a.*,
-  CASE WHEN k.key_hash IS NULL AND a.operation = 'update' AND a.carry IS NOT NULL
-       THEN json_merge_patch(a.carry::JSON, a.fields::JSON)::VARCHAR
-       WHEN k.key_hash IS NULL THEN a.fields
-       ELSE json_merge_patch(k.fields::JSON, a.fields::JSON)::VARCHAR END AS merged_fields
-FROM applied a LEFT JOIN known k ON k.key_hash = a.key_hash;
-DELETE FROM records WHERE rowid IN (SELECT place FROM known);
-INSERT INTO records SELECT {kept}, $at, $run, source_high, source_low
-FROM merged WHERE operation <> 'delete';
-DELETE FROM failures WHERE key IN (SELECT name FROM applied);
-"""
-_FULL = "key, key_hash, row_hash_high, row_hash_low, merged_fields, NULL"
-_HASHED = "{key}, key_hash, NULL, NULL, NULL, field_hashes"
-
 
 # The API's reason may repeat what it refuses: the key and addresses are taken out.
 _CLEAN = "regexp_replace(replace(reason, key, '***'), '[^\\s\"''<>@]+@[^\\s\"''<>@]+', '***', 'g')"
@@ -121,8 +100,9 @@ class LocalState:
         return self._meta(sync, "digest_basis")
 
     def seen(self, sync: str) -> str | None:
-        serial, _, seen = (self._meta(sync, "seen") or "").partition(" ")
-        return seen if seen and int(serial) == self.serial(sync) else None
+        facts = self._facts(sync)
+        serial, _, seen = facts.get("seen", "").partition(" ")
+        return seen if seen and serial == facts.get("serial", "0") else None
 
     def form(self, sync: str) -> Form | None:
         return Form.of(self._meta(sync, "form"))
@@ -156,7 +136,7 @@ class LocalState:
             return
         with self._open(sync, read_only=True) as connection:
             where = "" if key is None else f"WHERE key_hash = {key_hash('$key', self.lineage)}"
-            form = Form.of(self._get(connection, "form"))
+            form = Form.of(look(connection).meta.get("form"))
             layout = form.layout if form else ()
             connection.execute(
                 "SELECT key, key_hash, fields, field_hashes, applied_at, run_id "
@@ -198,8 +178,7 @@ class LocalState:
             row = connection.execute("DELETE FROM records").fetchone()
             connection.execute("DELETE FROM failures")
             connection.execute("DELETE FROM meta WHERE name IN ('form', 'digest_basis')")
-            self._put(connection, "serial", str(self._serial_of(connection) + 1))
-            self._put(connection, "last_plan", "")
+            self._move_on(connection)
             connection.commit()
         return int(row[0]) if row else 0
 
@@ -216,8 +195,7 @@ class LocalState:
             ).fetchall()
             if rows:
                 # A plan made before knows records that are gone now.
-                self._put(connection, "serial", str(self._serial_of(connection) + 1))
-                self._put(connection, "last_plan", "")
+                self._move_on(connection)
             connection.commit()
         return len(rows)
 
@@ -250,8 +228,7 @@ class LocalState:
                     {"hidden": hidden},
                 ).fetchone()
                 removed += int(row[0]) if row else 0
-                self._put(connection, "serial", str(self._serial_of(connection) + 1))
-                self._put(connection, "last_plan", "")
+                self._move_on(connection)
             connection.execute(
                 "DELETE FROM failures WHERE list_contains($keys::VARCHAR[], key)",
                 {"keys": list(keys)},
@@ -287,8 +264,7 @@ class LocalState:
             ).fetchall()
             if changed:
                 # A plan made before knows records that are different now.
-                self._put(connection, "serial", str(self._serial_of(connection) + 1))
-                self._put(connection, "last_plan", "")
+                self._move_on(connection)
             connection.commit()
         return len(changed)
 
@@ -296,30 +272,18 @@ class LocalState:
         at = (commit.at or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None)
         with self._open(commit.sync) as connection:
             connection.begin()
-            select_changes(connection, commit)
-            basis = connection.execute("SELECT any_value(basis) FROM committed").fetchone()
-            self._rebase(connection, basis[0] if basis else None)
-            form = self._take_form(connection, commit.sync)
+            known = look(connection)
+            select_changes(connection, commit, key_hash("key", self.lineage))
+            basis, form = self._take_form(connection, commit.sync, known)
+            self._rebase(connection, basis, known.meta)
             hidden = form is not None and form.keys == "hashed"
             name = hashed_name("key", self.lineage) if hidden else "key"
-            connection.execute(
-                f"CREATE OR REPLACE TEMP TABLE applied AS SELECT *, {name} AS name, "
-                f"{key_hash('key', self.lineage)} AS key_hash FROM committed WHERE change_id NOT IN (SELECT change_id FROM failed)"
-            )
-            merge = _MERGE.format(known="fields", kept=_FULL)
-            if form is not None:
-                key = "NULL" if hidden else "key"
-                merge = _MERGE.format(known="fields", kept=_HASHED.format(key=key))
-            for statement in merge.strip().split(";"):
-                if statement.strip():
-                    names = {"at": at, "run": commit.run_id}
-                    used = {k: v for k, v in names.items() if f"${k}" in statement}
-                    connection.execute(statement, used)
+            merge(connection, form, known, {"at": at, "run": commit.run_id}, name)
             if commit.failures:
                 connection.execute(
                     f"INSERT INTO failures SELECT {name}, operation, "
                     f"{'reason' if form is None else _CLEAN}, 1, $plan, $at "
-                    "FROM committed JOIN failed USING (change_id) "
+                    "FROM changed JOIN failed USING (change_id) "
                     "ON CONFLICT (key) DO UPDATE SET "
                     "operation = excluded.operation, reason = excluded.reason, "
                     "tried_at = excluded.tried_at, plan_id = excluded.plan_id, "
@@ -329,13 +293,13 @@ class LocalState:
                 )
             if commit.gone:
                 connection.execute(
-                    "DELETE FROM records WHERE key IN (SELECT key FROM committed "
+                    "DELETE FROM records WHERE key IN (SELECT key FROM changed "
                     "WHERE list_contains($gone::BIGINT[], change_id))",
                     {"gone": sorted(commit.gone)},
                 )
-            if self._get(connection, "last_plan") != commit.plan_id:
-                self._put(connection, "serial", str(self._serial_of(connection) + 1))
-                self._put(connection, "last_plan", commit.plan_id)
+            if known.meta.get("last_plan") != commit.plan_id:
+                serial = str(int(known.meta.get("serial") or 0) + 1)
+                self._put(connection, {"serial": serial, "last_plan": commit.plan_id}, known.meta)
             connection.commit()
 
     def complete(
@@ -343,15 +307,17 @@ class LocalState:
     ) -> None:
         with self._open(sync) as connection:
             connection.begin()
+            known = look(connection)
             if digests is not None:
-                self._adopt(connection, sync, digests)
-            self._put(connection, "completed_at", at.isoformat())
-            failed = connection.execute("SELECT 1 FROM failures LIMIT 1").fetchone()
-            kept = "" if seen is None or failed else f"{self._serial_of(connection)} {seen}"
-            self._put(connection, "seen", kept)
+                self._adopt(connection, sync, digests, known.meta)
+            serial = int(known.meta.get("serial") or 0)
+            kept = "" if seen is None or known.failures else f"{serial} {seen}"
+            self._put(connection, {"completed_at": at.isoformat(), "seen": kept}, known.meta)
             connection.commit()
 
-    def _adopt(self, connection: DuckDBPyConnection, sync: str, digests: Path) -> None:
+    def _adopt(
+        self, connection: DuckDBPyConnection, sync: str, digests: Path, meta: Mapping[str, str]
+    ) -> None:
         connection.execute(
             f"CREATE OR REPLACE TEMP TABLE adopted AS SELECT {key_hash('key', self.lineage)} AS "
             "key_hash, source_high, source_low, basis FROM read_parquet($file) WHERE sync = $sync",
@@ -360,30 +326,33 @@ class LocalState:
         basis = connection.execute("SELECT any_value(basis) FROM adopted").fetchone()
         if basis is None or basis[0] is None:  # no row of this sync
             return
-        self._rebase(connection, basis[0])
+        self._rebase(connection, basis[0], meta)
         connection.execute(
             "UPDATE records SET source_high = a.source_high, source_low = a.source_low "
             "FROM adopted AS a WHERE a.key_hash = records.key_hash"
         )
 
-    def _take_form(self, connection: DuckDBPyConnection, sync: str) -> Form | None:
-        """How the changes are to be kept."""
-        row = connection.execute("SELECT any_value(form) FROM committed").fetchone()
-        form = Form.of(row[0]) if row else None
-        known = Form.of(self._get(connection, "form"))
-        there = connection.execute("SELECT 1 FROM records LIMIT 1").fetchone() is not None
-        if there and (form and form.keys) != (known and known.keys):
+    def _take_form(
+        self, connection: DuckDBPyConnection, sync: str, known: Known
+    ) -> tuple[str | None, Form | None]:
+        """What the changes' digests stand for, and how the changes are to be kept."""
+        row = connection.execute("SELECT any_value(basis), any_value(form) FROM changed").fetchone()
+        basis, text = row or (None, None)
+        form, before = Form.of(text), Form.of(known.meta.get("form"))
+        if known.records and (form and form.keys) != (before and before.keys):
             raise form_differs(sync)
         if form is not None:
-            self._put(connection, "form", form.text())
-        return form
+            self._put(connection, {"form": form.text()}, known.meta)
+        return basis, form
 
-    def _rebase(self, connection: DuckDBPyConnection, basis: str | None) -> None:
+    def _rebase(
+        self, connection: DuckDBPyConnection, basis: str | None, meta: Mapping[str, str]
+    ) -> None:
         """Digests that stand for something else than `basis` say nothing any more."""
-        if basis is None or basis == self._get(connection, "digest_basis"):
+        if basis is None or basis == meta.get("digest_basis"):
             return
         connection.execute("UPDATE records SET source_high = NULL, source_low = NULL")
-        self._put(connection, "digest_basis", basis)
+        self._put(connection, {"digest_basis": basis}, meta)
 
     @contextmanager
     def lock(self, syncs: Sequence[str], command: str) -> Iterator[None]:
@@ -447,27 +416,33 @@ class LocalState:
         with self._open(sync, read_only=True) as connection:
             return connection.execute(sql).fetchall()
 
-    def _meta(self, sync: str, name: str) -> str | None:
+    def _facts(self, sync: str) -> Mapping[str, str]:
         if not self._path(sync).exists():
-            return None
+            return {}
         with self._open(sync, read_only=True) as connection:
-            return self._get(connection, name)
+            return look(connection).meta
+
+    def _meta(self, sync: str, name: str) -> str | None:
+        return self._facts(sync).get(name)
 
     @staticmethod
-    def _get(connection: DuckDBPyConnection, name: str) -> str | None:
-        row = connection.execute("SELECT value FROM meta WHERE name = $n", {"n": name}).fetchone()
-        return row[0] if row else None
-
-    @staticmethod
-    def _put(connection: DuckDBPyConnection, name: str, value: str) -> None:
+    def _put(
+        connection: DuckDBPyConnection, values: Mapping[str, str], known: Mapping[str, str]
+    ) -> None:
+        """Keep values, where `known` is what is kept already."""
         # An upsert would say it in one statement, and take four times as long.
-        names = {"n": name, "v": value}
-        row = connection.execute("UPDATE meta SET value = $v WHERE name = $n", names).fetchone()
-        if row is None or row[0] == 0:
-            connection.execute("INSERT INTO meta VALUES ($n, $v)", names)
+        for name, value in values.items():
+            names = {"n": name, "v": value}
+            if name not in known:
+                connection.execute("INSERT INTO meta VALUES ($n, $v)", names)
+            elif known[name] != value:
+                connection.execute("UPDATE meta SET value = $v WHERE name = $n", names)
 
-    def _serial_of(self, connection: DuckDBPyConnection) -> int:
-        return int(self._get(connection, "serial") or 0)
+    def _move_on(self, connection: DuckDBPyConnection) -> None:
+        """Plans that were made before are stale."""
+        meta = look(connection).meta
+        serial = str(int(meta.get("serial") or 0) + 1)
+        self._put(connection, {"serial": serial, "last_plan": ""}, meta)
 
 
 def _create(path: Path) -> None:
