@@ -200,3 +200,23 @@ def test_the_deadline_of_a_schedule_is_in_the_plan_and_puts_a_sync_first(serve, 
     assert ran.code == 3
     done = [c.split("@")[0].rstrip("0123456789") for c in account(sandbox)]
     assert done.count("beta") > done.count("alpha")
+
+
+def test_the_last_requests_go_to_the_syncs_of_higher_priority(serve, shop, compasso):
+    sandbox = serve()
+    folder = shop(alpha="calls", beta="calls")
+    beta = folder / "specs" / "beta.yml"
+    beta.write_text(beta.read_text() + "priority: high\n")
+    for most, alphas, betas in ((12, 0, 12), (12, 4, 20), (100, 20, 20)):
+        compasso("apply", "--project", folder, "--auto-approve", "--max-requests", most)
+        names = [c[:4] for c in account(sandbox)]
+        assert (names.count("alph"), names.count("beta")) == (alphas, betas)
+
+
+def test_all_requests_of_the_limit_are_used(serve, shop, compasso):
+    """Also while some wait for the budget."""
+    sandbox = serve(limit=10)
+    folder = shop(limit=10, alpha="calls")
+    ran = compasso("apply", "--project", folder, "--auto-approve", "--max-requests", 10)
+    assert ran.code == 3
+    assert len(requests(sandbox)) == 10

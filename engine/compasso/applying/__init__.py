@@ -2,7 +2,7 @@
 
 from compasso.applying.executor import apply_plan
 from compasso.applying.journal import Journal, RefusedRow, Run
-from compasso.applying.recovery import has_left_over, recover
+from compasso.applying.recovery import has_left_over, left_over_text, recover
 from compasso.applying.result import ApplyResult, Limits, Progress, RecordFailure, SyncResult
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "SyncResult",
     "apply_plan",
     "has_left_over",
+    "left_over_text",
     "recover",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import shutil
 import uuid
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from compasso.applying.history import close_run
 from compasso.applying.journal import Journal
 from compasso.applying.result import ApplyResult, Limits, Progress, SyncResult
 from compasso.applying.runners import Stop, Tally, Work, make_runners
-from compasso.connectif import Client, LimitReached, Unreachable
+from compasso.connectif import Claim, Client, LimitReached, Unreachable
 from compasso.model import Batch, CompassoError
 from compasso.planning import Plan
 from compasso.spec import Project
@@ -80,9 +81,14 @@ class _Run:
         self.command = command
         self.run_id = datetime.now(UTC).strftime("%Y%m%dT%H%M%S-") + uuid.uuid4().hex[:6]
         self.started = client.clock.monotonic()
+        self.deadline = math.inf
+        if self.limits.deadline_seconds is not None:
+            left = self.limits.deadline_seconds - self.limits.used_seconds
+            self.deadline = self.started + left
         self.first_request = client.sent
         most = self.limits.max_requests
-        client.most = None if most is None else client.sent + most
+        client.most = None if most is None else client.sent + most - self.limits.used_requests
+        client.kept = self._kept_for_others
         client.check = self._check_stop
         self.halted: BaseException | None = None
         self.tally = Tally(plan.syncs)
@@ -103,6 +109,7 @@ class _Run:
         )
         self.runners = make_runners(self.work, {b.route for b in plan.batches})
         self.earlier = dict.fromkeys(plan.syncs, 0)
+        self.under_way: dict[str, Batch] = {}  # of each sync at work, a batch that speaks for it
         self.waiting: set[str] = set()  # syncs with files that could not be sent yet
 
     async def run(self) -> ApplyResult:
@@ -172,6 +179,8 @@ class _Run:
         Who gets a request is for the budget to say. When one ends the run, the others stop at
         their next step; who does not stop within the grace is cut off, and the journal knows.
         """
+        first = {b.sync: b for b in reversed(self.plan.batches) if b.sync in syncs}
+        self.under_way = first  # all of them from the start, so that none is overlooked
         tasks = {asyncio.create_task(self._apply_sync(sync)) for sync in syncs}
         asked = asyncio.create_task(self.stop.wait())
         pending: set[asyncio.Task[Any]] = set(tasks)
@@ -198,12 +207,23 @@ class _Run:
     async def _apply_sync(self, sync: str) -> None:
         batches = self._without_missing_fields([b for b in self.plan.batches if b.sync == sync])
         if not batches:
+            del self.under_way[sync]
             return
         target = load_target(batches[0].target)
         for route, runner in self.runners.items():
             mine = [b for b in batches if b.route is route]
             if mine:
                 await runner.run(mine, target)
+        del self.under_way[sync]
+
+    def _kept_for_others(self, claim: Claim) -> int:
+        """How many of the requests of --max-requests are for syncs that go before this claim."""
+        now = self.client.clock.monotonic()
+        mine = claim.waiter(now).order(now)
+        others = [
+            self.work.claim(b).waiter(now) for s, b in self.under_way.items() if s != claim.who
+        ]
+        return sum(other.left for other in others if other.order(now) < mine)
 
     def _without_missing_fields(self, batches: list[Batch]) -> list[Batch]:
         """Leave out the import files with a column of a contact field that could not be made.
@@ -236,8 +256,7 @@ class _Run:
     def _reason_to_stop(self) -> Stop | None:
         if self.stop.is_set():
             return Stop("stopped by a signal")
-        deadline = self.limits.deadline_seconds
-        if deadline is not None and self.client.clock.monotonic() - self.started >= deadline:
+        if self.client.clock.monotonic() >= self.deadline:
             return Stop("reached --deadline")
         return None
 
@@ -270,7 +289,7 @@ class _Run:
             applied=sum(s.applied for s in syncs),
             failed=sum(s.failed for s in syncs),
             skipped=sum(s.skipped for s in syncs),
-            requests=self.client.sent - self.first_request,
+            requests=self.client.sent - self.first_request + self.limits.used_requests,
             seconds=self.client.clock.monotonic() - self.started,
             stopped=reason is not None,
             reason=reason,

@@ -364,3 +364,15 @@ class Journal:
             (listed,),
         )
         return {row[0] for row in rows}
+
+    def left_over(self, syncs: Iterable[str]) -> list[tuple[str, str, int, int]]:
+        """What the state does not have yet of these syncs: import or call, sync, how many, and
+        how many rows."""
+        return self._db.execute(
+            "SELECT 'import', sync, count(*), sum(total) FROM imports WHERE settled = 0 "
+            "AND sync IN (SELECT value FROM json_each(?1)) GROUP BY sync UNION ALL "
+            "SELECT 'call', sync, count(*), count(*) FROM calls "
+            "WHERE kept = 0 AND (outcome IS NOT NULL OR unrepeatable) "
+            "AND sync IN (SELECT value FROM json_each(?1)) GROUP BY sync",
+            (json.dumps(list(syncs)),),
+        ).fetchall()

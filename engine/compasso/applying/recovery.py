@@ -18,8 +18,11 @@ async def recover(
     client: Client,
     syncs: tuple[str, ...],
     open_journal: Callable[[Path], Journal] = Journal,
+    show: Callable[[str, str], None] = lambda _sync, _waiting_for: None,
 ) -> int:
     """Settle what is open of these syncs; answers how many records the state learned of.
+
+    It may be cancelled at any step, and done again. `show` is told what is waited for.
 
     It reads only the journal (with the copy of the plan beside it) and the API.
     """
@@ -38,7 +41,7 @@ async def recover(
                     "restore it; without it, what that apply did cannot be known",
                 ) from error
             with plan:
-                work = Work(plan, state, client, journal, "recovery", Tally(plan.syncs))
+                work = Work(plan, state, client, journal, "recovery", Tally(plan.syncs), show=show)
                 for runner in make_runners(work).values():
                     for sync in plan.syncs:
                         if sync in syncs:
@@ -70,3 +73,17 @@ def has_left_over(state: State, syncs: Iterable[str] | None = None) -> bool:
         return bool(journal.unfinished_plans(syncs))
     finally:
         journal.close()
+
+
+def left_over_text(state: State, syncs: Iterable[str]) -> str:
+    """What is still to be settled of these syncs, in words."""
+    journal = Journal(state.directory)
+    try:
+        left = journal.left_over(syncs)
+    finally:
+        journal.close()
+    told = []
+    for kind, sync, count, rows in left:
+        many = f"{count:,} {kind}{'' if count == 1 else 's'} of {sync}"
+        told.append(f"{many} ({rows:,} rows)" if kind == "import" else many)
+    return ", ".join(told) or "nothing but to note it"

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compasso.model import Operation
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When to stop with work left."""
+    """When to stop with work left, and what of that was used before the plan is carried out."""
 
     max_requests: int | None = None
     deadline_seconds: float | None = None
+    used_requests: int = 0
+    used_seconds: float = 0.0
+
+    def after(self, requests: int, seconds: float) -> Limits:
+        """These limits when so much of them has been used."""
+        return replace(self, used_requests=requests, used_seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,12 @@ from pathlib import Path
 import click
 
 from compasso import __version__
+from compasso.cli import stopping
 from compasso.model import CompassoError, ExitCode
 
 _FOLDER = Path(__file__).parent
-_NOT_COMMANDS = {"__init__", "__main__", "options", "running"}
+_STOPPED = "Stopped. Nothing is lost: run it again to go on."
+_NOT_COMMANDS = {"__init__", "__main__", "options", "running", "stopping"}
 
 
 class _Commands(click.Group):
@@ -71,25 +73,39 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line. A user never sees a traceback, unless asked for with -v."""
+    with stopping.signals_heeded():
+        sys.exit(_run())
+
+
+def _run() -> int:
     verbose = "-v" in sys.argv or "--verbose" in sys.argv
     try:
         code = group(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else ExitCode.DONE)
+        return code if isinstance(code, int) else ExitCode.DONE
+    except stopping.Stopped as stopped:
+        click.echo(str(stopped), err=True)
+        return ExitCode.STOPPED
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(_STOPPED, err=True)
+        return ExitCode.STOPPED
     except CompassoError as error:
+        if stopping.was_asked():
+            click.echo(_STOPPED, err=True)
+            return ExitCode.STOPPED
         for diagnostic in error.diagnostics:
             click.echo(diagnostic.render(Path.cwd()), err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.ClickException as error:
         error.show()
-        sys.exit(ExitCode.ERROR)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped. Nothing is lost: run it again to go on.", err=True)
-        sys.exit(ExitCode.STOPPED)
+        return ExitCode.ERROR
     except BrokenPipeError:
         # The reader of our output is gone (`| head`): nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.DONE)
+        return ExitCode.DONE
     except Exception as error:
+        if stopping.was_asked():
+            click.echo(_STOPPED, err=True)
+            return ExitCode.STOPPED
         if verbose:
             raise
         click.echo(
@@ -97,4 +113,4 @@ def main() -> None:
             "    -> run it again with -v and report what it prints",
             err=True,
         )
-        sys.exit(ExitCode.ERROR)
+        return ExitCode.ERROR

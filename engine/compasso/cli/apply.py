@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from compasso.cli import stopping
 from compasso.cli.options import Common, common, output_format
 from compasso.model import CompassoError, ExitCode
 
@@ -23,6 +25,15 @@ if TYPE_CHECKING:
     from compasso.state import State
 
 HELP = "Make the account match the specs, under its request budget."
+_NOT_BEGUN = "Stopped before anything was sent. Run it again to begin."
+_CUT_OFF = (
+    "Stopped at once. Nothing is lost: the next apply first settles what was under way, so run it "
+    "again to go on."
+)
+
+
+class _Declined(CompassoError):  # noqa: N818 - an answer
+    """Whoever was asked said no."""
 
 
 @click.command(
@@ -74,7 +85,9 @@ def command(
     """
     from compasso.applying import Limits
     from compasso.planning import PlanOptions
+    from compasso.rendering import render_result
 
+    began = time.monotonic()
     asks = planfile is None and not auto_approve
     if asks and not sys.stdin.isatty():
         raise CompassoError.say(
@@ -107,95 +120,159 @@ def command(
         options = PlanOptions(only=())
     from compasso.spec.load import DECLARED
 
-    # Only what is planned is locked: another apply may be at work on other specs of this state.
     names = [*(s.name for s in project.named), *DECLARED]
-    if planfile is None and options.only:
+    if options.only is not None:
         names = list(options.only)
-    with (
-        state.lock(names, "compasso apply"),
-        _plan(project, state, planfile, options, names) as plan,
-    ):
-        return _approve_and_run(project, state, plan, limits, asks, form, common.color, report)
+    job = _Job(project, state, planfile, options, names, asks, form, common.color)
+    try:
+        document = _carry_out(job, limits, began)
+    except stopping.Stopped as stopped:
+        document = {**_nothing(), "stopped": True, "reason": str(stopped)}
+        if form != "text":
+            click.echo(render_result(document, form))
+        _tell(project, report, document)
+        raise
+    except _Declined:
+        raise
+    except CompassoError as error:
+        _tell(project, report, {**_nothing(), "error": error.diagnostics[0].message})
+        raise
+    if document["run_id"] or form != "text":
+        click.echo(render_result(document, form, color=common.color))
+    _tell(project, report, document)
+    if document["stopped"]:
+        return ExitCode.STOPPED
+    return ExitCode.ERROR if document["summary"]["failed"] else ExitCode.DONE
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is to be applied, to what, and how to speak of it."""
+
+    project: Project
+    state: State
+    planfile: Path | None
+    options: Any  # PlanOptions
+    names: list[str]  # the syncs of a new plan
+    asks: bool
+    form: str
+    color: bool
+
+
+def _carry_out(job: _Job, limits: Limits, began: float) -> dict[str, Any]:
+    """Settle, plan, ask, apply; answers the result as JSON. Raises Stopped: before the apply."""
+    from compasso.planning import open_plan
+
+    with ExitStack() as stack:
+        names, saved = job.names, None
+        with stopping.stop_means(_NOT_BEGUN):
+            if job.planfile is not None:
+                saved = stack.enter_context(open_plan(job.planfile))
+                names = list(saved.syncs)
+            # Only what is planned is locked: another apply may be at work on other specs.
+            stack.enter_context(job.state.lock(names, "compasso apply"))
+        requests = _settle_left_over(job, names, limits)
+        with stopping.stop_means(_NOT_BEGUN):
+            if saved is not None:
+                saved.check_state(job.state)
+            plan = saved or stack.enter_context(_new_plan(job))
+            limits = limits.after(requests, time.monotonic() - began)
+            wanted = _approve(job, plan)
+        if wanted:
+            return _run(job, plan, limits)
+        _complete(job.state, plan)
+        return _nothing(plan)
+
+
+def _settle_left_over(job: _Job, names: list[str], limits: Limits) -> int:
+    """Settle what an interrupted apply left; answers how many requests that took."""
+    from compasso.applying import has_left_over, left_over_text
+
+    if not has_left_over(job.state, names):
+        return 0
+    click.echo("Settling what an interrupted apply left.", err=True)
+    try:
+        learned, requests, reached = stopping.run(_recover(job, names, limits))
+    except KeyboardInterrupt:
+        learned, requests, reached = 0, 0, "Stopped"
+    if reached:
+        raise stopping.Stopped(
+            f"{reached} while settling what an interrupted apply left: "
+            f"{left_over_text(job.state, names)}. Nothing is lost: run it again to go on."
+        )
+    click.echo(f"{learned:,} records were applied then and are known now.", err=True)
+    return requests
+
+
+async def _recover(job: _Job, names: list[str], limits: Limits) -> tuple[int, int, str]:
+    """How many records the state learned of, by how many requests, and which limit ended it."""
+    import asyncio
+
+    from compasso.applying import recover
+    from compasso.cli.running import PlanningView, client_of
+    from compasso.connectif import LimitReached
+
+    view = PlanningView()
+    learned, reached = 0, ""
+    async with client_of(job.project, job.state) as client:
+        client.most = limits.max_requests
+        try:
+            async with asyncio.timeout(limits.deadline_seconds):
+                learned = await recover(
+                    job.state,
+                    client,
+                    tuple(names),
+                    show=lambda sync, what: view(f"{sync}: {what}"),
+                )
+        except TimeoutError:
+            reached = "Reached --deadline"
+        except LimitReached:
+            reached = f"Reached --max-requests {limits.max_requests}"
+        finally:
+            view("")
+        return learned, client.sent, reached
 
 
 @contextmanager
-def _plan(
-    project: Project, state: State, planfile: Path | None, options: Any, names: list[str]
-) -> Iterator[Plan]:
-    """The saved plan, or a new one; in both cases after an interrupted apply was settled."""
-    from compasso.applying import has_left_over
+def _new_plan(job: _Job) -> Iterator[Plan]:
     from compasso.cli.running import account_of
-    from compasso.planning import make_plan, open_plan
+    from compasso.planning import make_plan
 
-    if has_left_over(state, names):
-        click.echo("Settling what an interrupted apply left.", err=True)
-        learned = asyncio.run(_recover(project, state, names))
-        click.echo(f"{learned:,} records were applied then and are known now.", err=True)
-    if planfile is not None:
-        with open_plan(planfile) as plan:
-            plan.check_state(state)
-            yield plan
-        return
-    options = dataclasses.replace(
-        options, account=account_of(project, state, options.only, must=True)
-    )
+    account = account_of(job.project, job.state, job.options.only, must=True)
+    options = dataclasses.replace(job.options, account=account)
     with (
         tempfile.TemporaryDirectory(prefix="compasso-") as folder,
-        make_plan(project, state, Path(folder) / "new.plan", options) as plan,
+        make_plan(job.project, job.state, Path(folder) / "new.plan", options) as plan,
     ):
         yield plan
 
 
-async def _recover(project: Project, state: State, names: list[str]) -> int:
-    from compasso.applying import recover
-    from compasso.cli.running import client_of
-
-    async with client_of(project, state) as client:
-        return await recover(state, client, tuple(names))
-
-
-def _approve_and_run(
-    project: Project,
-    state: State,
-    plan: Plan,
-    limits: Limits,
-    asks: bool,
-    form: str,
-    color: bool,
-    report: Path | None,
-) -> int:
-    from compasso.cli.running import LiveView, apply_with_client, run_with_stop
-    from compasso.rendering import render_plan, render_result
+def _approve(job: _Job, plan: Plan) -> bool:
+    """Show the plan, and ask; answers whether there is anything to do. Raises _Declined."""
+    from compasso.rendering import render_plan
     from compasso.rendering.words import has_changes
 
     click.echo(
-        render_plan(plan.document, "text", color=color and form == "text"), err=form != "text"
+        render_plan(plan.document, "text", color=job.color and job.form == "text"),
+        err=job.form != "text",
     )
     changes = has_changes(plan.document)
-    if changes and asks and not click.confirm("Apply these changes?", err=True):
-        raise CompassoError.say("not applied", "nothing was sent")
-    if not changes:
-        _complete(state, plan)
-        if form != "text":
-            click.echo(render_result(_nothing(plan), form))
-        _tell(project, report, _nothing(plan))
-        return ExitCode.DONE
-    try:
-        with LiveView() as view:
-            result = run_with_stop(
-                lambda stop: apply_with_client(
-                    project, state, plan, limits, stop, view, "compasso apply"
-                )
+    if changes and job.asks and not click.confirm("Apply these changes?", err=True):
+        raise _Declined.say("not applied", "nothing was sent")
+    return changes
+
+
+def _run(job: _Job, plan: Plan, limits: Limits) -> dict[str, Any]:
+    """Carry out a plan; answers the result as JSON."""
+    from compasso.cli.running import LiveView, apply_with_client, run_with_stop
+
+    with stopping.stop_means(_CUT_OFF), LiveView() as view:
+        result = run_with_stop(
+            lambda stop: apply_with_client(
+                job.project, job.state, plan, limits, stop, view, "compasso apply"
             )
-    except CompassoError as error:
-        _tell(project, None, {**_nothing(plan), "error": error.diagnostics[0].message})
-        raise
-    document = result_document(plan, result)
-    click.echo(render_result(document, form, color=color))
-    _tell(project, report, document)
-    if result.stopped:
-        return ExitCode.STOPPED
-    return ExitCode.ERROR if result.failed else ExitCode.DONE
+        )
+    return result_document(plan, result)
 
 
 def _complete(state: State, plan: Plan) -> None:
@@ -218,12 +295,12 @@ def _tell(project: Project, report: Path | None, document: dict[str, Any]) -> No
         write_report(report, document)
 
 
-def result_document(plan: Plan, result: ApplyResult) -> dict[str, Any]:
+def result_document(plan: Plan | None, result: ApplyResult) -> dict[str, Any]:
     """An apply as JSON, in the form of the contract."""
     return {
         "format_version": "1.0",
         "run_id": result.run_id,
-        "plan_id": plan.plan_id,
+        "plan_id": plan.plan_id if plan else None,
         "summary": {
             "applied": result.applied,
             "failed": result.failed,
@@ -231,7 +308,7 @@ def result_document(plan: Plan, result: ApplyResult) -> dict[str, Any]:
             "requests": result.requests,
             "seconds": round(result.seconds, 2),
         },
-        "rejected": plan.document["summary"]["rejected"],
+        "rejected": plan.document["summary"]["rejected"] if plan else 0,
         "uncertain": result.uncertain,
         "stopped": result.stopped,
         "reason": result.reason,
@@ -248,6 +325,7 @@ def result_document(plan: Plan, result: ApplyResult) -> dict[str, Any]:
                 "reason": f.reason,
             }
             for f in result.failures
+            if plan
         ],
     }
 
@@ -262,11 +340,11 @@ def masked_key(plan: Plan, sync: str, key: str) -> str:
     return str(mask(key)) if field is not None and field.sensitive else key
 
 
-def _nothing(plan: Plan) -> dict[str, Any]:
+def _nothing(plan: Plan | None = None) -> dict[str, Any]:
+    """The document of an apply that did nothing, or came to no plan at all."""
     from compasso.applying import ApplyResult
 
-    empty = ApplyResult("", 0, 0, 0, 0, 0.0, False, None, (), ())
-    return result_document(plan, empty)
+    return result_document(plan, ApplyResult("", 0, 0, 0, 0, 0.0, False, None, (), ()))
 
 
 def _seconds(text: str | None) -> float | None:

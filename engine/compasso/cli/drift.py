@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import time
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from compasso.cli import stopping
 from compasso.cli.options import Common, common, output_format
 from compasso.model import ExitCode, Json
 
@@ -91,7 +91,7 @@ def look(
         return result
 
     try:
-        return asyncio.run(run())
+        return stopping.run(run())
     except BaseExceptionGroup as group:  # from reading several records at once
         first = _first(group)
         raise first from group

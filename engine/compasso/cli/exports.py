@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import click
 
+from compasso.cli import stopping
 from compasso.cli.imports import document, find_jobs, owner, when, with_journal
 from compasso.cli.options import Common, common, output_format
 from compasso.model import ExitCode
@@ -61,7 +61,7 @@ def show(common: Common, identity: str, form: str) -> int:
         async with client_of(project, state) as client:
             return await get_job(client, "exports", identity, ours)
 
-    job = asyncio.run(work())
+    job = stopping.run(work())
     if form == "json":
         click.echo(json.dumps(document(job), indent=2, ensure_ascii=False))
         return ExitCode.DONE

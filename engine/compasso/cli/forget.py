@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from compasso.cli import stopping
 from compasso.cli.options import Common, common, output_format
 from compasso.model import CompassoError, ExitCode
 
@@ -64,7 +64,7 @@ def command(
     state = common.state(project)
     names = sorted({*(s.name for s in project.named), *DECLARED, *state.syncs()})
     with state.lock(names, "compasso forget"):
-        documents = asyncio.run(
+        documents = stopping.run(
             _run(project, state, _people(emails, ids), yes or dry_run, dry_run, reveal)
         )
     if form == "json":

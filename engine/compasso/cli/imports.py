@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from compasso.cli import stopping
 from compasso.cli.options import Common, common, output_format
 from compasso.model import ExitCode
 
@@ -103,7 +103,7 @@ def cancel(common: Common, identity: str) -> int:
         async with client_of(project, state) as client:
             await delete_job(client, "imports", await get_job(client, "imports", identity, ours))
 
-    asyncio.run(work())
+    stopping.run(work())
     click.echo(f"Deleted the import {identity} from the list. What it wrote stays.")
     return ExitCode.DONE
 
@@ -129,7 +129,7 @@ def find_jobs(project: Project, state: State, kind: str, limit: int) -> Sequence
         async with client_of(project, state) as client:
             return await list_jobs(client, kind, ours, limit)
 
-    return asyncio.run(work())
+    return stopping.run(work())
 
 
 def look(project: Project, state: State, identity: str) -> tuple[Job, Sequence[RefusedRow]]:
@@ -146,7 +146,7 @@ def look(project: Project, state: State, identity: str) -> tuple[Job, Sequence[R
                 client, job, known, lambda key: state.name_of(job.sync, key) if job.sync else key
             )
 
-    return asyncio.run(work())
+    return stopping.run(work())
 
 
 def _row_document(row: RefusedRow, *, reveal: bool) -> dict[str, Any]:

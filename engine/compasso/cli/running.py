@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from compasso.cli import stopping
 from compasso.rendering.words import duration
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class PlanningView:
         self._teller: threading.Thread | None = None
 
     def __call__(self, text: str) -> None:
+        again = text != self._text
         self._text = text
         if not text:
             self._ended.set()
@@ -113,7 +115,7 @@ class PlanningView:
         if self._teller is None:
             self._teller = threading.Thread(target=self._tell, daemon=True)
             self._teller.start()
-        elif time.monotonic() - self.started >= self._quiet:
+        elif again and time.monotonic() - self.started >= self._quiet:
             self._say(text)
 
     def _tell(self) -> None:
@@ -149,7 +151,6 @@ def run_with_stop(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> T:
 
     async def running() -> T:
         stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
 
         def ask(number: int) -> None:
             if stop.is_set() and number == signal.SIGINT:
@@ -157,9 +158,8 @@ def run_with_stop(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> T:
             stop.set()
             click.echo("Stopping: waiting for the requests under way.", err=True)
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, ask, number)
-        return await work(stop)
+        with stopping.signals_go_to(ask):
+            return await work(stop)
 
     return asyncio.run(running())
 
@@ -226,7 +226,7 @@ def account_of(
                 return await look_at_account(client, workflows=workflows)
 
     try:
-        return asyncio.run(look())
+        return stopping.run(look())
     except CompassoError as error:
         if must:
             raise

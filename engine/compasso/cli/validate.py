@@ -9,6 +9,7 @@ from urllib.parse import quote
 import click
 
 from compasso import __version__
+from compasso.cli import stopping
 from compasso.cli.options import Common, common, output_format
 from compasso.model import CompassoError, Diagnostic, ExitCode, Position, Severity
 
@@ -71,8 +72,6 @@ def _account_fields(project: Project, common: Common, online: bool) -> AccountFi
     state = common.state(project)
     if not online:
         return kept_account_fields(state.directory)
-    import asyncio
-
     from compasso.applying.account_fields import read_account_fields
     from compasso.cli.running import client_of
 
@@ -80,7 +79,7 @@ def _account_fields(project: Project, common: Common, online: bool) -> AccountFi
         async with client_of(project, state) as client:
             return await read_account_fields(client, state.directory)
 
-    return asyncio.run(ask())
+    return stopping.run(ask())
 
 
 def check_project(project: Project, account: AccountFields | None = None) -> list[Diagnostic]:

@@ -36,6 +36,10 @@ class Claim:
     deadline: float | None = None
     left: int = 0  # how many more requests it will want, as far as it knows
 
+    def waiter(self, now: float) -> Waiter:
+        """Whoever claims, in the ledger's line since now."""
+        return Waiter(self.who, self.priority.rank, self.deadline, now, self.left)
+
 
 @dataclass(frozen=True, slots=True)
 class RateHeaders:
@@ -83,9 +87,7 @@ class Budget:
         """Wait for a slot; answers its ticket. `check` is called meanwhile, and may raise."""
         if isinstance(claim, Priority):
             claim = Claim(claim)
-        waiter = Waiter(
-            claim.who, claim.priority.rank, claim.deadline, self.clock.monotonic(), claim.left
-        )
+        waiter = claim.waiter(self.clock.monotonic())
         ticket: int | None = None
         place: int | None = None
         try:

@@ -24,6 +24,7 @@ from compasso.model import ApiCall, CompassoError, Priority
 
 TRIES = 8
 _REFUSALS = 30  # 429 in a row for one request: others leave nothing of the account's limit
+_PLACE_SECONDS = 0.05  # between looks for a place among the requests that may be sent
 # No connection was made, so the request cannot have had an effect.
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _TIMEOUT = httpx.Timeout(30.0, read=60.0, write=120.0)
@@ -106,6 +107,8 @@ class Client:
         self.clock = clock
         self.sent = 0
         self.most: int | None = None  # how many requests may be sent in all
+        # How many of these are kept for claims that go before this one.
+        self.kept: Callable[[Claim], int] = lambda _claim: 0
         self.tries = TRIES
         # Called while a request waits for its turn; may raise to give it up.
         self.check: Callable[[], None] = lambda: None
@@ -184,10 +187,12 @@ class Client:
         update_only_empty_fields: bool = False,
         delimiter: str = ",",
         coupon_set_id: str | None = None,
+        leaving: Callable[[], None] = lambda: None,
     ) -> Answer:
         """POST /imports/ (documented, D11): a multipart upload, streamed from the file.
 
-        Not repeated: after a lost answer the import may exist. Raises LostAnswer.
+        Not repeated: after a lost answer the import may exist. Raises LostAnswer. `leaving` is
+        called just before each try leaves.
         """
         fields = {
             "type": kind,
@@ -204,6 +209,7 @@ class Client:
                     "POST",
                     "/imports/",
                     claim,
+                    leaving=leaving,
                     data=fields,
                     files={"file": (f"{kind}.csv", content, "text/csv")},
                 )
@@ -329,6 +335,17 @@ class Client:
             return True
         return False
 
+    async def _wait_for_place(self, claim: Claim) -> None:
+        """A place among the requests that may be sent. Those that have one and wait for the budget
+        are let go first, and what is kept for others is theirs. Raises LimitReached."""
+        while self.most is not None:
+            if self.sent >= self.most:
+                raise LimitReached
+            if self.sent + self._waiting + self.kept(claim) < self.most:
+                return
+            self.check()
+            await self.clock.sleep(_PLACE_SECONDS)
+
     async def _once(
         self,
         method: str,
@@ -338,8 +355,9 @@ class Client:
         leaving: Callable[[], None] = lambda: None,
         **more: Any,
     ) -> Answer:
-        if self.most is not None and self.sent + self._waiting >= self.most:
-            raise LimitReached
+        if isinstance(claim, Priority):
+            claim = Claim(claim)
+        await self._wait_for_place(claim)
         self._waiting += 1  # counted, so that several at once do not go past the limit
         try:
             ticket = await self.budget.acquire(claim, self.check)

@@ -93,8 +93,8 @@ def serve(
     try:
         if contents is not None and not any(app.state.sandbox.account.records.values()):
             _fill(app, contents)
-        ready(address)
         with contextlib.suppress(KeyboardInterrupt):
+            ready(address)
             _server(app).run(sockets=[listener])
     finally:
         app.state.sandbox.account.close()

@@ -36,6 +36,7 @@ _KEPT_REFUSED = 10_000  # rows of one import whose place is kept
 _CLOCK_SKEW = timedelta(seconds=1)
 # An upload that a kill cut off may come to be a moment later: when it is looked for again.
 _LATE_SECONDS = (0.0, 1.0, 3.0)
+_YOUNG_SECONDS = 10.0
 # An import that has not ended by then will not be waited for any longer: its rows count as
 # failed, and the next plan sends them again. (It cannot be cancelled: DELETE takes only
 # imports that have ended.)
@@ -147,7 +148,8 @@ class ImportRunner:
         """The import whose answer was lost, in the account's list."""
         mine = self.journal.known_imports()
         coupon_set = self.plan.options(intent.sync).get("coupon_set_id")
-        for found in await self.client.list_imports():
+        batch = next(b for b in self.plan.batches if b.batch_id == intent.batch_id)
+        for found in await self.client.list_imports(self.work.claim(batch)):
             created = _moment(found.get("createdAt"))
             if (
                 found.get("type") == intent.type
@@ -169,8 +171,12 @@ class ImportRunner:
                 self.plan.plan_id, batch.batch_id, self.work.run_id, batch.sync,
                 str(target.import_type), rows, self._now(), None, False,
             )  # fmt: skip
-            for attempt in range(self.client.tries):
+
+            def leave() -> None:
+                # Not before it has its place in the budget: what never left is not to be settled.
                 self.journal.intend_import(intent)
+
+            for attempt in range(self.client.tries):
                 self.work.show(batch.sync, f"uploading {rows:,} rows")
                 try:
                     answer = await self.client.create_import(
@@ -180,6 +186,7 @@ class ImportRunner:
                         # A code that is there already stays as it is.
                         override_existing=coupon_set is None,
                         coupon_set_id=coupon_set,
+                        leaving=leave,
                     )
                 except LostAnswer:
                     await self.client.pause(attempt, at_least=1.0)
@@ -324,6 +331,8 @@ class ImportRunner:
                 batch, import_id, intent.total, self._since(intent), run_id=intent.run_id
             )
             interval = 1.0
+            if self.client.clock.monotonic() - one.since < _YOUNG_SECONDS:
+                await self._pause(interval, [one])  # it has hardly begun: a request for nothing
             while not await self._poll([one]):
                 await self._pause(interval, [one])
                 interval = min(interval * 1.6, _SLOWEST_POLL)
