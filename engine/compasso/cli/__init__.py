@@ -84,14 +84,14 @@ def _run() -> int:
         return code if isinstance(code, int) else ExitCode.DONE
     except stopping.Stopped as stopped:
         click.echo(str(stopped), err=True)
-        return ExitCode.STOPPED
+        return stopping.exit_code()
     except (click.Abort, KeyboardInterrupt):
         click.echo(_STOPPED, err=True)
-        return ExitCode.STOPPED
+        return stopping.exit_code()
     except CompassoError as error:
         if stopping.was_asked():
             click.echo(_STOPPED, err=True)
-            return ExitCode.STOPPED
+            return stopping.exit_code()
         for diagnostic in error.diagnostics:
             click.echo(diagnostic.render(Path.cwd()), err=True)
         return error.exit_code
@@ -105,7 +105,7 @@ def _run() -> int:
     except Exception as error:
         if stopping.was_asked():
             click.echo(_STOPPED, err=True)
-            return ExitCode.STOPPED
+            return stopping.exit_code()
         if verbose:
             raise
         click.echo(

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import click
 
+from compasso.model import ExitCode
+
 T = TypeVar("T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _asked = threading.Event()
@@ -40,6 +42,17 @@ def signals_heeded() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def exit_code() -> int:
+    """The exit code of a command that was stopped.
+
+    Where a KeyboardInterrupt passed code that was run from text (dataclasses and named tuples are
+    made so), CPython ends the process by SIGINT whatever exit code it is given, until the next
+    such code begins (run_eval_code_obj in its pythonrun.c).
+    """
+    exec("")  # noqa: S102
+    return ExitCode.STOPPED
 
 
 def was_asked() -> bool:
