@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from compasso.mapping.quoting import quote_name, quote_text
 from compasso.model import CompassoError, Diagnostic
-from compasso.sources import Source
+from compasso.sources import Since, Source
 from compasso.sources.base import FILE, ROW
 from compasso.spec import Sync
 from compasso.spec.problems import did_you_mean
@@ -36,7 +36,7 @@ class Cursor:
 
     def text(self) -> str:
         """As the state keeps it."""
-        return f"{_MARK} {self.order} {self.value}"
+        return f"{_MARK} {self.order} {'' if self.value is None else self.value}"
 
 
 def parse_cursor(text: str | None) -> Cursor | None:
@@ -97,6 +97,37 @@ def furthest(connection: DuckDBPyConnection, sync: Sync, source: Source) -> Curs
     return Cursor(orders[-1], row[-1])
 
 
+def _bound(sync: Sync, since: Cursor) -> str:
+    """The SQL of the least value that is read. Raises CompassoError when `lookback` is said of a
+    column without time."""
+    bound = f"CAST({quote_text(str(since.value))} AS {since.order})"
+    lookback = sync.source.lookback_seconds
+    if not lookback:
+        return bound
+    if not since.order.startswith(("TIMESTAMP", "DATE")):
+        raise CompassoError(
+            Diagnostic(
+                message=f"lookback needs a cursor of times, and {sync.source.options['cursor']} "
+                "has other values",
+                position=sync.position("source", "lookback"),
+                hint="leave lookback out, or name a column with times",
+            )
+        )
+    return f"({bound} - INTERVAL {int(lookback)} SECOND)"
+
+
+def wanted(connection: DuckDBPyConnection, sync: Sync, since: Cursor | None) -> Since | None:
+    """What to ask a source for that can choose rows itself; None: all of them."""
+    if since is None:
+        return None
+    try:
+        bound = _bound(sync, since)
+    except CompassoError:  # it is said of the whole source, if it is still so there
+        return None
+    row = connection.execute(f"SELECT typeof({bound}), ({bound})::VARCHAR").fetchone()
+    return None if row is None else Since(str(sync.source.options["cursor"]), row[0], row[1])
+
+
 def newer(sync: Sync, source: Source, since: Cursor) -> Source:
     """The source without the rows that are older than the cursor less `lookback`.
 
@@ -104,19 +135,7 @@ def newer(sync: Sync, source: Source, since: Cursor) -> Source:
     CompassoError when `lookback` is said of a column without time.
     """
     column = f"source.{quote_name(str(sync.source.options['cursor']))}"
-    bound = f"CAST({quote_text(str(since.value))} AS {since.order})"
-    lookback = sync.source.lookback_seconds
-    if lookback:
-        if not since.order.startswith(("TIMESTAMP", "DATE")):
-            raise CompassoError(
-                Diagnostic(
-                    message=f"lookback needs a cursor of times, and {sync.source.options['cursor']} "
-                    "has other values",
-                    position=sync.position("source", "lookback"),
-                    hint="leave lookback out, or name a column with times",
-                )
-            )
-        bound = f"({bound} - INTERVAL {int(lookback)} SECOND)"
+    bound = _bound(sync, since)
     value = f"try_cast({column} AS {since.order})"
     relation = source.relation
     if not source.numbered:  # rows keep the numbers that they have in the whole source

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from compasso.mapping import CompiledMapping
 from compasso.model import CompassoError, Diagnostic, Severity
-from compasso.planning.cursor import follows_cursor, furthest, parse_cursor
+from compasso.planning.cursor import follows_cursor, furthest, parse_cursor, wanted
 from compasso.planning.cursor import newer as newer_rows
 from compasso.planning.desired import Desired, build_desired
 from compasso.planning.document import collect_rejects, count_rejects, message_of
@@ -30,7 +30,7 @@ from compasso.planning.selection import (
     widen,
 )
 from compasso.planning.suppressed import leave_out, person_fields
-from compasso.sources import Source, open_source
+from compasso.sources import Since, Source, open_newer, open_source
 from compasso.spec import Project, Sync
 from compasso.state import State
 from compasso.state.suppression import read_suppressed
@@ -77,11 +77,21 @@ class Mapped:
     warnings: tuple[str, ...] = ()
 
 
-def open_sync(connection: DuckDBPyConnection, name: str, sync: Sync, project: Project) -> Opened:
-    """Open the source and compile the mapping. Raises CompassoError, each at its line."""
+def open_sync(
+    connection: DuckDBPyConnection,
+    name: str,
+    sync: Sync,
+    project: Project,
+    since: Since | None = None,
+) -> Opened:
+    """Open the source and compile the mapping. Raises CompassoError, each at its line.
+
+    With `since`, a source that can choose the rows beyond a cursor itself gives only those.
+    """
     target, key_field = resolve_target(sync, project)
     try:
-        source = open_source(connection, sync.source, project.root)
+        source = since and open_newer(connection, sync.source, project.root, since)
+        source = source or open_source(connection, sync.source, project.root)
     except CompassoError as error:
         raise CompassoError(
             *(_at(d, sync) for d in error.diagnostics), exit_code=error.exit_code
@@ -102,21 +112,29 @@ def map_sync(
     progress: Callable[[str], None],
 ) -> Mapped:
     """Map and check what the state does not know of the source. Adds to the table `rejects`."""
-    opened = open_sync(connection, f"lined_{number}", sync, project)
+    followed = follows_cursor(sync)
+    since = parse_cursor(state.seen(sync.name)) if followed else None
+    asked = wanted(connection, sync, since)
+    opened = open_sync(connection, f"lined_{number}", sync, project, asked)
+    basis = basis_of(sync, project, opened.target, opened.source)
+    reached = furthest(connection, sync, opened.source) if followed else None
+    newer = (
+        since is not None
+        and reached is not None
+        and reached.value is not None
+        and since.order == reached.order
+        and state.digest_basis(sync.name) == basis
+    )
+    if opened.source.narrowed and not newer:  # the state or the source is another: all is needed
+        opened = open_sync(connection, f"lined_{number}", sync, project)
+        basis = basis_of(sync, project, opened.target, opened.source)
+        reached = furthest(connection, sync, opened.source)
     source = opened.source
-    basis = basis_of(sync, project, opened.target, source)
+    if newer and since is not None:
+        source = newer_rows(sync, source, since)
     keys: Literal["clear", "hashed"] | None = None
     if project.state.values == "hashed" and sync.stock is None:  # coupon codes are not personal
         keys = "hashed" if project.state.hashed_keys else "clear"
-    reached = None
-    newer = False
-    if follows_cursor(sync):
-        reached = furthest(connection, sync, source)  # before the rows are read
-        since = parse_cursor(state.seen(sync.name))
-        known = since is not None and since.order == reached.order
-        if since is not None and known and state.digest_basis(sync.name) == basis:
-            source = newer_rows(sync, source, since)
-            newer = True
     selected = select_rows(
         connection, f"rows_{number}", sync, source, opened.mapping, state, basis, keys,
         reached=None if reached is None else reached.text(), newer=newer,

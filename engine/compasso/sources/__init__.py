@@ -1,7 +1,8 @@
 """Where rows come from. Each kind of source is one file of this folder.
 
 A kind is a module with `read(connection, spec, root) -> Source`. Other packages add theirs by
-an entry point in the group `compasso.sources`, whose value is such a function.
+an entry point in the group `compasso.sources`, whose value is such a function. A kind that can
+ask for the rows beyond a cursor alone has `read_newer(connection, spec, root, since)` too.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compasso.model import CompassoError
-from compasso.sources.base import Reader, Source, UnreadableRow
+from compasso.sources.base import NewerReader, Reader, Since, Source, UnreadableRow
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from compasso.spec import SourceSpec
 
-__all__ = ["Source", "UnreadableRow", "open_source", "source_kinds"]
+__all__ = ["Since", "Source", "UnreadableRow", "open_newer", "open_source", "source_kinds"]
 
 
-_NOT_KINDS = {"base", "databases", "files"}
+_NOT_KINDS = {"base", "databases", "files", "narrowing"}
 
 
 @cache
@@ -42,6 +43,18 @@ def source_kinds() -> tuple[str, ...]:
 def open_source(connection: DuckDBPyConnection, spec: SourceSpec, root: Path) -> Source:
     """Make the source ready to be queried. Raises CompassoError (no file, no header…)."""
     return _reader(spec.kind)(connection, spec, root)
+
+
+def open_newer(
+    connection: DuckDBPyConnection, spec: SourceSpec, root: Path, since: Since
+) -> Source | None:
+    """As `open_source`, with only the rows beyond a cursor, and perhaps some more. None: this
+    source gives all its rows or none."""
+    if spec.kind in _added():
+        return None
+    module = importlib.import_module(f"{__name__}.{spec.kind}")
+    reader: NewerReader | None = getattr(module, "read_newer", None)
+    return None if reader is None else reader(connection, spec, root, since)
 
 
 def _reader(kind: str) -> Reader:

@@ -28,6 +28,16 @@ class UnreadableRow:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Which rows a plan needs of a source with a cursor: those whose `column` has at least this
+    value, as the SQL type `order` orders them, and those that have none or one of another form."""
+
+    column: str
+    order: str
+    value: str
+
+
 @dataclass(frozen=True)
 class Source:
     """A source, ready to be queried.
@@ -49,8 +59,11 @@ class Source:
     settled: bool = False
     # Whether an unreadable line leaves an empty row in the relation (its number is the line's).
     keeps_unreadable: bool = False
+    # Whether rows that a cursor leaves behind may be missing.
+    narrowed: bool = False
     # What must live as long as the source does, such as a folder with a fetched file.
     held: object = field(default=None, repr=False, compare=False)
 
 
 Reader: TypeAlias = "Callable[[DuckDBPyConnection, SourceSpec, Path], Source]"
+NewerReader: TypeAlias = "Callable[[DuckDBPyConnection, SourceSpec, Path, Since], Source | None]"

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from compasso.engine import cursor
 from compasso.model import CompassoError
-from compasso.sources.base import FILE, ROW, Source
+from compasso.sources.base import FILE, ROW, Since, Source
 from compasso.sources.databases import ArrowStream, database_file, without_secret
 from compasso.sources.files import describe, find_files, quote_name
+from compasso.sources.narrowing import conditions, narrowed, texts_as_text
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -28,6 +31,63 @@ _EXTRA = "install it with: pip install 'compasso[sql]'"
 
 def read(connection: DuckDBPyConnection, spec: SourceSpec, root: Path) -> Source:
     """Run the query and keep its rows. Raises CompassoError: no such database, wrong query."""
+    database = _database_of(spec, root)
+    try:
+        with database.run(database.query) as stream:
+            _keep(connection, stream, database.table)
+    except CompassoError:
+        raise
+    except Exception as error:  # each driver has its own errors
+        raise CompassoError.say(
+            f"the query on {database.name} failed: {without_secret(error, database.address)}",
+            "try it in the database itself; only reading is allowed here",
+        ) from None
+    return _source(connection, spec, database)
+
+
+def read_newer(
+    connection: DuckDBPyConnection, spec: SourceSpec, root: Path, since: Since
+) -> Source | None:
+    """The rows beyond a cursor, chosen by the database; None where it cannot choose.
+
+    What is wrong with the database or the query is then told by `read`.
+    """
+    database = _database_of(spec, root)
+    for condition in conditions(database.dialect, since):
+        try:
+            types = _types_seen(connection, database) if database.dialect == "sqlite" else None
+            columns = "*" if types is None else texts_as_text(types)
+            query = narrowed(database.query, condition, columns)
+            with database.run(query, condition.value) as stream:
+                _keep(connection, stream, database.table, types)
+        except Exception:  # noqa: S112 - each driver has its own errors
+            continue
+        return replace(_source(connection, spec, database), narrowed=True)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Database:
+    """A database and the query on it. `run` gives the rows of a query with one parameter, or
+    none, which is DuckDB's SQL."""
+
+    name: str
+    address: str
+    dialect: str
+    query: str
+    root: Path
+
+    @property
+    def table(self) -> str:
+        """Where the rows are kept."""
+        return "sql_" + hashlib.sha256(f"{self.name}\0{self.query}".encode()).hexdigest()[:16]
+
+    def run(self, query: str, value: str | None = None) -> AbstractContextManager[Any]:
+        """The rows, as long as the block lasts."""
+        return _KINDS[self.dialect](self.address, query, self.root, value)
+
+
+def _database_of(spec: SourceSpec, root: Path) -> _Database:
     if spec.connection is None:
         raise CompassoError.say(
             "an sql source needs the name of a connection",
@@ -37,26 +97,65 @@ def read(connection: DuckDBPyConnection, spec: SourceSpec, root: Path) -> Source
     check_query(query)
     address = spec.connection.reveal()
     name = str(spec.options["connection"])
-    table = "sql_" + hashlib.sha256(f"{name}\0{query}".encode()).hexdigest()[:16]
-    open_stream = _stream_of(address, name)
-    try:
-        with open_stream(address, query, root) as stream:
-            connection.register("incoming", stream)
+    return _Database(name, address, _dialect_of(address, name), query, root)
+
+
+def _keep(
+    connection: DuckDBPyConnection,
+    stream: Any,
+    table: str,
+    types: Mapping[str, str] | None = None,
+) -> None:
+    """Take the rows into a table; in the types that are given, or fail."""
+    with _registered(connection, stream):
+        if types is None:
             connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT * FROM incoming")
-            connection.unregister("incoming")
-    except CompassoError:
-        raise
-    except Exception as error:  # each driver has its own errors
-        raise CompassoError.say(
-            f"the query on {name} failed: {without_secret(error, address)}",
-            "try it in the database itself; only reading is allowed here",
-        ) from None
+            return
+        found = f"{table}_found"
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {found} AS SELECT * FROM incoming")
+        for name, kind in describe(connection, f"SELECT * FROM {found}").items():
+            if kind not in _FITTING.get(types[name], {types[name]}):
+                raise ValueError(name)
+        casts = ", ".join(
+            f"CAST({quote_name(n)} AS {t}) AS {quote_name(n)}" for n, t in types.items()
+        )
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {casts} FROM {found}")
+        connection.execute(f"DROP TABLE {found}")
+
+
+@contextmanager
+def _registered(connection: DuckDBPyConnection, stream: Any) -> Iterator[None]:
+    """The stream as the relation `incoming`."""
+    # A result that was not fetched to its end would be in the way; this one is.
+    connection.execute("SELECT 1").fetchall()
+    connection.register("incoming", stream)
+    try:
+        yield
+    finally:
+        connection.unregister("incoming")
+
+
+# Rows without a value in a column come as whole numbers from SQLite's driver.
+_FITTING: Mapping[str, set[str]] = {
+    "DOUBLE": {"DOUBLE", "BIGINT"},
+    "VARCHAR": {"VARCHAR", "BIGINT"},
+}
+
+
+def _types_seen(connection: DuckDBPyConnection, database: _Database) -> dict[str, str]:
+    """The columns as the whole query has them: SQLite's driver looks at the first rows."""
+    with database.run(database.query) as stream, _registered(connection, stream):
+        return describe(connection, "SELECT * FROM incoming")
+
+
+def _source(connection: DuckDBPyConnection, spec: SourceSpec, database: _Database) -> Source:
+    table = database.table
     columns = describe(connection, f"SELECT * FROM {table}")
     return Source(
         relation=f"SELECT *, 0 AS {FILE}, rowid + 1 AS {ROW} FROM {table}",
         columns=columns,
         files=(spec.label,),
-        fingerprint=_fingerprint(connection, table, columns, query),
+        fingerprint=_fingerprint(connection, table, columns, database.query),
         unreadable=list,
         numbered=True,
     )
@@ -64,9 +163,10 @@ def read(connection: DuckDBPyConnection, spec: SourceSpec, root: Path) -> Source
 
 def query_text(spec: SourceSpec, root: Path) -> str:
     """The query: as it stands in the spec, or that of the file which the spec names."""
-    if not spec.location.endswith(".sql"):
-        return spec.location
-    return find_files(spec, root)[0].read_text("utf-8")
+    text = spec.location
+    if text.endswith(".sql"):
+        text = find_files(spec, root)[0].read_text("utf-8")
+    return text.rstrip().removesuffix(";")  # PostgreSQL copies the rows of a query without one
 
 
 def check_query(query: str) -> None:
@@ -86,20 +186,15 @@ def check_query(query: str) -> None:
         raise CompassoError.say("the query of an sql source must be one SELECT", hint)
 
 
-def _stream_of(address: str, name: str) -> Callable[[str, str, Path], Any]:
+def _dialect_of(address: str, name: str) -> str:
     scheme = urlsplit(address).scheme.partition("+")[0]
-    kinds: Mapping[str, Callable[[str, str, Path], Any]] = {
-        "postgresql": _postgresql,
-        "postgres": _postgresql,
-        "sqlite": _sqlite,
-        "duckdb": _duckdb,
-    }
-    if scheme not in kinds:
+    dialect = {"postgres": "postgresql"}.get(scheme, scheme)
+    if dialect not in _KINDS:
         raise CompassoError.say(
             f"the address of {name} has the kind {scheme!r}, which sql sources cannot read",
-            f"they read: {', '.join(sorted(kinds))}",
+            f"they read: {', '.join(sorted({*_KINDS, 'postgres'}))}",
         )
-    return kinds[scheme]
+    return dialect
 
 
 def _file_of(address: str, root: Path) -> Path:
@@ -113,7 +208,7 @@ def _file_of(address: str, root: Path) -> Path:
 
 
 @contextmanager
-def _postgresql(address: str, query: str, _root: Path) -> Iterator[Any]:
+def _postgresql(address: str, query: str, _root: Path, value: str | None) -> Iterator[Any]:
     try:
         import adbc_driver_manager as manager
         import adbc_driver_postgresql
@@ -128,6 +223,10 @@ def _postgresql(address: str, query: str, _root: Path) -> Iterator[Any]:
         _run(manager, session, "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
         statement = stack.enter_context(manager.AdbcStatement(session))
         statement.set_sql_query(query)
+        if value is not None:
+            # A connection of its own: the driver reads the parameter while it gives the rows.
+            other = stack.enter_context(cursor())
+            statement.bind_stream(ArrowStream(other.sql(f"SELECT {value} AS value")))
         stream, _ = statement.execute_query()
         yield stream
 
@@ -139,7 +238,7 @@ def _run(manager: Any, session: Any, text: str) -> None:
 
 
 @contextmanager
-def _sqlite(address: str, query: str, root: Path) -> Iterator[Any]:
+def _sqlite(address: str, query: str, root: Path, value: str | None) -> Iterator[Any]:
     try:
         import adbc_driver_manager as manager
         import adbc_driver_sqlite
@@ -152,18 +251,33 @@ def _sqlite(address: str, query: str, root: Path) -> Iterator[Any]:
         _run(manager, session, "PRAGMA query_only = ON")
         statement = stack.enter_context(manager.AdbcStatement(session))
         statement.set_sql_query(query)
+        if value is not None:
+            # A connection of its own: the driver reads the parameter while it gives the rows.
+            other = stack.enter_context(cursor())
+            statement.bind_stream(ArrowStream(other.sql(f"SELECT {value} AS value")))
         stream, _ = statement.execute_query()
         yield stream
 
 
 @contextmanager
-def _duckdb(address: str, query: str, root: Path) -> Iterator[Any]:
+def _duckdb(address: str, query: str, root: Path, value: str | None) -> Iterator[Any]:
     import duckdb
 
     # Without access to anything outside: a SELECT could read other files.
     config: dict[str, Any] = {"enable_external_access": False, "lock_configuration": True}
     with duckdb.connect(str(_file_of(address, root)), read_only=True, config=config) as other:
-        yield ArrowStream(other.sql(query))
+        if value is None:
+            yield ArrowStream(other.sql(query))
+            return
+        given = other.execute(f"SELECT {value}").fetchall()
+        yield ArrowStream(other.sql(query, params=list(given[0])))
+
+
+_KINDS: Mapping[str, Callable[[str, str, Path, str | None], AbstractContextManager[Any]]] = {
+    "postgresql": _postgresql,
+    "sqlite": _sqlite,
+    "duckdb": _duckdb,
+}
 
 
 def _fingerprint(
