@@ -202,7 +202,7 @@ UNFIXTURED = [HealthCheck.function_scoped_fixture]
 
 
 @every_kind
-@settings(max_examples=12, deadline=None, suppress_health_check=UNFIXTURED)
+@settings(max_examples=5, deadline=None, suppress_health_check=UNFIXTURED)
 @given(case=CASES)
 @example(case=("text", ["9", "10"], ["1000", "11", None], ""))
 @example(case=("text", ["b", "B"], ["é", "a", "C"], ""))
