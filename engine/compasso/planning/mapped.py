@@ -145,6 +145,14 @@ def map_sync(
     if wider is not None:
         selected = wider
         desired = opened.build(connection, f"desired_{number}", selected)
+    if source.unchanged is not None and not source.unchanged():
+        raise CompassoError(
+            Diagnostic(
+                message=f"{sync.name}: the source changed while it was read",
+                position=sync.position("source"),
+                hint="plan again when it is written to its end",
+            )
+        )
     options = sending_options(sync, project)
     contact = options.get("contact_field")
     left_out = leave_out(

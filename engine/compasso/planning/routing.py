@@ -37,13 +37,31 @@ class Group:
     operation: Operation
 
 
+@dataclass(frozen=True)
+class Routed:
+    """A diff's changes with their groups. `changes` and `sizes` are SELECTs in the order of
+    application, with `nth` and `grp` beside a change's columns: `nth` rises from 0, but numbers
+    may be left out."""
+
+    groups: tuple[Group, ...]
+    changes: str
+    sizes: str  # operation and size alone
+
+
 def choose_routes(
     connection: DuckDBPyConnection, found: Diff, route: Literal["auto", "calls", "import"]
-) -> list[Group]:
-    """Group a diff's changes by route; adds the column `grp` to its table, and sorts it."""
+) -> Routed:
+    """Group a diff's changes by route, and bring them into the order of application."""
+    table = found.table
+    if found.lazy:
+        table = f"{found.table}_sizes"
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {table} AS "
+            f"SELECT operation, mask, by_call, size, place FROM {found.table}"
+        )
     rows = connection.execute(
         f"SELECT mask, by_call, operation = 'delete' AS gone, count(*), sum(size) "
-        f"FROM {found.table} GROUP BY ALL ORDER BY gone, by_call, mask"
+        f"FROM {table} GROUP BY ALL ORDER BY gone, by_call, mask"
     ).fetchall()
     importable = found.desired.target.import_type is not None and route != "calls"
     groups: dict[tuple[Route, int, bool], list[int]] = {}
@@ -55,7 +73,7 @@ def choose_routes(
         total[0] += count
         total[1] += size
     ordered = sorted(groups, key=lambda k: (k[2], k[0] is Route.CALL, k[1]))
-    result = [
+    result = tuple(
         Group(
             route=key[0],
             mask=key[1],
@@ -64,13 +82,36 @@ def choose_routes(
             operation=Operation.DELETE if key[2] else Operation.UPDATE,
         )
         for key in ordered
-    ]
-    _mark(connection, found, result)
-    return result
+    )
+    if found.lazy:
+        return _in_runs(connection, found, result)
+    _sort(connection, found, result)
+    columns = "rowid AS nth, grp, operation, size"
+    return Routed(result, f"SELECT *, rowid AS nth FROM {table}", f"SELECT {columns} FROM {table}")
 
 
-def _mark(connection: DuckDBPyConnection, found: Diff, groups: Sequence[Group]) -> None:
-    """Give each change its group and, for imports, the number of the file it goes into."""
+def _in_runs(connection: DuckDBPyConnection, found: Diff, groups: Sequence[Group]) -> Routed:
+    """The changes of a view, which are in order already: a run of them for each group.
+
+    To read them once for each group is cheaper than to sort them, and needs no place.
+    """
+    row = connection.execute(f"SELECT max(place) FROM {found.table}_sizes").fetchone()
+    step = 1 + (row[0] if row and row[0] is not None else 0)
+    case = _group_case(groups)
+    changes, sizes = [], []
+    for number in range(len(groups)):
+        kept = f" WHERE ({case}) = {number}" if len(groups) > 1 else ""
+        more = f"{number} AS grp, place + {number * step} AS nth"
+        changes.append(f"SELECT *, {more} FROM {found.table}{kept}")
+        sizes.append(f"SELECT operation, size, {more} FROM {found.table}_sizes{kept}")
+    if not groups:
+        changes = [f"SELECT *, 0 AS grp, place AS nth FROM {found.table} LIMIT 0"]
+        sizes = [f"SELECT operation, size, 0 AS grp, place AS nth FROM {found.table}_sizes LIMIT 0"]
+    return Routed(tuple(groups), " UNION ALL ".join(changes), " UNION ALL ".join(sizes))
+
+
+def _group_case(groups: Sequence[Group]) -> str:
+    """The SQL of the number of a change's group."""
     cases = []
     for number, group in enumerate(groups):
         if group.route is Route.IMPORT:
@@ -81,24 +122,23 @@ def _mark(connection: DuckDBPyConnection, found: Diff, groups: Sequence[Group]) 
         if group.route is Route.CALL:
             test = "=" if group.operation is Operation.DELETE else "<>"
             cases.append(f"WHEN operation {test} 'delete' THEN {number}")
-    # From here on a change's place in the table is its place in the plan.
+    return f"(CASE {' '.join(cases)} END)::INTEGER" if cases else "0"
+
+
+def _sort(connection: DuckDBPyConnection, found: Diff, groups: Sequence[Group]) -> None:
+    """Give each change of a table its group as the column `grp`, and sort it by them.
+
+    From here on a change's place in the table is its place in the plan.
+    """
     if len(groups) < 2 and found.in_order:
         connection.execute(f"ALTER TABLE {found.table} ADD COLUMN grp INTEGER DEFAULT 0")
         return
-    grp = f"CASE {' '.join(cases)} END" if cases else "0"
     draft = f"{found.table}_draft"
     connection.execute(f"ALTER TABLE {found.table} RENAME TO {draft}")
-    marked = f"SELECT *, ({grp})::INTEGER AS grp FROM {draft}"
-    if not found.in_order:
-        connection.execute(
-            f"CREATE TEMP TABLE {found.table} AS {marked} ORDER BY grp, file, row, key"
-        )
-    else:  # one pass for each group is cheaper than a sort, and keeps the order
-        connection.execute(f"CREATE TEMP TABLE {found.table} AS {marked} LIMIT 0")
-        for number in range(len(groups)):
-            connection.execute(
-                f"INSERT INTO {found.table} SELECT * FROM ({marked}) WHERE grp = {number}"
-            )
+    connection.execute(
+        f"CREATE TEMP TABLE {found.table} AS SELECT *, {_group_case(groups)} AS grp FROM {draft} "
+        "ORDER BY grp, file, row, key"
+    )
     connection.execute(f"DROP TABLE {draft}")
 
 
@@ -116,33 +156,29 @@ def _part(groups: Sequence[Group], widths: Mapping[int, int]) -> str:
 def make_batches(
     connection: DuckDBPyConnection,
     found: Diff,
-    groups: Sequence[Group],
+    routed: Routed,
     sync: str,
     priority: Priority,
     *,
     first_batch: int,
     first_change: int,
 ) -> list[Batch]:
-    """The batches of one sync, in the order of their changes (grp, part, file, row, key)."""
-    columns = {
-        number: _columns(connection, found, number, group)
-        for number, group in enumerate(groups)
-        if group.route is Route.IMPORT
-    }
+    """The batches of one sync, in the order of their changes."""
+    groups = routed.groups
+    columns = _columns(connection, found, routed)
     # Each cell of a line ends with a comma, and the last one with the line.
     widths = {number: len(names) for number, names in columns.items()}
     width = " ".join(f"WHEN {n} THEN {w}" for n, w in widths.items())
     line = f"size + CASE grp {width} ELSE 0 END" if widths else "size"
     rows = connection.execute(
-        "SELECT grp, part, count(*), sum(line), count(*) FILTER (operation = 'create') FROM "
-        f"(SELECT grp, line, operation, {_part(groups, widths)} AS part FROM (SELECT *, "
+        "SELECT grp, part, count(*), sum(line), count(*) FILTER (operation = 'create'), min(nth), "
+        f"max(nth) FROM (SELECT *, {_part(groups, widths)} AS part FROM (SELECT *, "
         "sum(line) OVER (ROWS UNBOUNDED PRECEDING) AS running FROM "
-        f"(SELECT grp, operation, {line} AS line FROM {found.table}))) "
-        "GROUP BY ALL ORDER BY grp, part"
+        f"(SELECT grp, nth, operation, {line} AS line FROM ({routed.sizes})))) "
+        "GROUP BY grp, part ORDER BY grp, part"
     ).fetchall()
     batches: list[Batch] = []
-    change = first_change
-    for grp, _, count, size, creates in rows:
+    for grp, _, count, size, creates, first, last in rows:
         group = groups[grp]
         by_import = group.route is Route.IMPORT
         operation = group.operation
@@ -156,15 +192,15 @@ def make_batches(
                 operation=operation,
                 route=group.route,
                 priority=priority,
-                first=change,
-                last=change + count - 1,
+                first=first_change + first,
+                last=first_change + last,
+                rows=count,
                 columns=columns.get(grp, ()),
                 size_bytes=size + _header(columns[grp]) if by_import else 0,
                 requests=IMPORT_REQUESTS if by_import else _calls(found, operation, count, creates),
                 reason=_reason(found, group, count),
             )
         )
-        change += count
     return batches
 
 
@@ -181,23 +217,37 @@ def _header(columns: Sequence[str]) -> int:
 
 
 def _columns(
-    connection: DuckDBPyConnection, found: Diff, grp: int, group: Group
-) -> tuple[str, ...]:
-    """The file's columns: the key, what every file must have, and each field that changes."""
+    connection: DuckDBPyConnection, found: Diff, routed: Routed
+) -> dict[int, tuple[str, ...]]:
+    """The columns of each group's files: the key, what every file must have, and each field that
+    changes."""
     desired = found.desired
-    names = [c.field.name for c in desired.columns if c.field.name not in found.typed]
-    tests = ", ".join(f"bool_or(contains(fields, {_written(n)}))" for n in names) or "true"
-    row = connection.execute(f"SELECT {tests} FROM {found.table} WHERE grp = {grp}").fetchone()
-    present = {n for n, there in zip(names, row or (), strict=False) if there}
-    present |= {name for i, name in enumerate(found.typed) if group.mask >> i & 1}
-    present |= set(desired.target.import_required)
-    ordered = [c.field.name for c in desired.columns if c.field.name in present]
-    return (desired.key_field, *ordered)
+    if not any(group.route is Route.IMPORT for group in routed.groups):
+        return {}
+    loose = [c for c in desired.columns if c.field.name not in found.typed]
+    tests = [
+        f", bool_or({f'{c.sql} IS NOT NULL' if found.lazy else _written(c.field.name)})"
+        for c in loose
+    ]
+    rows = connection.execute(
+        f"SELECT grp{''.join(tests)} FROM ({routed.changes}) GROUP BY grp"
+    ).fetchall()
+    columns = {}
+    for grp, *there in rows:
+        group = routed.groups[grp]
+        if group.route is Route.IMPORT:
+            present = {c.field.name for c, found_it in zip(loose, there, strict=True) if found_it}
+            present |= {name for i, name in enumerate(found.typed) if group.mask >> i & 1}
+            present |= set(desired.target.import_required)
+            ordered = [c.field.name for c in desired.columns if c.field.name in present]
+            columns[grp] = (desired.key_field, *ordered)
+    return columns
 
 
 def _written(name: str) -> str:
-    """How a field's name stands in JSON text. In a value its quotes would be escaped."""
-    return quote_text(json.dumps(name, ensure_ascii=False) + ":")
+    """Whether a change has a field: its name stands in the JSON text (in a value its quotes would
+    be escaped)."""
+    return f"contains(fields, {quote_text(json.dumps(name, ensure_ascii=False) + ':')})"
 
 
 def _reason(found: Diff, group: Group, rows: int) -> str:

@@ -57,6 +57,9 @@ class Source:
     numbered: bool = False
     # Whether an equal fingerprint means equal rows, so that they need not be read again.
     settled: bool = False
+    # Whether the rows are still those that were there when the source was opened; None: it may
+    # be read only once.
+    unchanged: Callable[[], bool] | None = None
     # Whether an unreadable line leaves an empty row in the relation (its number is the line's).
     keeps_unreadable: bool = False
     # Whether rows that a cursor leaves behind may be missing.

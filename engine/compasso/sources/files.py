@@ -144,13 +144,15 @@ def typed_files(
         parts.append(numbered(select, index))
     relation = " UNION ALL BY NAME ".join(parts)
     columns = {k: v for k, v in describe(connection, relation).items() if k not in {FILE, ROW}}
+    opened = fingerprint(paths)
     return Source(
         relation,
         columns,
         names,
-        fingerprint(paths),
+        opened,
         unreadable or list,
         numbered=row is not None,
         keeps_unreadable=unreadable is not None,
         settled=has_settled(paths),
+        unchanged=lambda: all(path.exists() for path in paths) and fingerprint(paths) == opened,
     )
