@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _DELIMITERS = (",", ";", "\t", "|")
 _MAX_LINE = 16 * 1024 * 1024
 _HEADER_BYTES = 64 * 1024
+# Four lines is the least that the engine takes, and its default of sixteen costs 256 MB each.
+_BUFFER = 4 * _MAX_LINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ def _select(connection: DuckDBPyConnection, path: Path, name: str, dialect: _Dia
         "store_rejects=true",
         "rejects_limit=0",
         f"max_line_size={_MAX_LINE}",
+        f"buffer_size={_BUFFER}",
     ]
     if dialect.null_text:
         options.append(f"nullstr=[{', '.join(map(quote_text, dialect.null_text))}]")
@@ -163,7 +166,7 @@ def _first_line(connection: DuckDBPyConnection, path: Path, name: str, dialect: 
         "auto_detect=false, header=false, delim='\\x01', quote='', escape='', "
         f"compression={quote_text(dialect.compression)}, ignore_errors=true, "
         # A cell may hold line ends of another kind than the lines have.
-        f"strict_mode=false, max_line_size={_MAX_LINE}) WHERE line IS NOT NULL LIMIT 1"
+        f"strict_mode=false, max_line_size={_MAX_LINE}, buffer_size={_BUFFER}) WHERE line IS NOT NULL LIMIT 1"
     )
     try:
         row = connection.execute(query).fetchone()
