@@ -57,6 +57,11 @@ async def apply_plan(
         journal.close()
 
 
+def complete(state: State, plan: Plan, sync: str) -> None:
+    """Note that a plan was carried out to its end for a sync."""
+    state.complete(sync, datetime.now(UTC), plan.digests_file, plan.seen(sync), plan.passed(sync))
+
+
 class _Run:
     """One apply under way."""
 
@@ -123,9 +128,7 @@ class _Run:
             for sync in self.plan.syncs:
                 if sync in self.waiting:
                     continue
-                self.state.complete(
-                    sync, datetime.now(UTC), self.plan.digests_file, self.plan.seen(sync)
-                )
+                complete(self.state, self.plan, sync)
         except Stop as stopped:
             reason = str(stopped)
         except LimitReached:

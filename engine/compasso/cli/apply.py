@@ -277,10 +277,10 @@ def _run(job: _Job, plan: Plan, limits: Limits) -> dict[str, Any]:
 
 def _complete(state: State, plan: Plan) -> None:
     """A plan without changes was carried out too: schedules count from now."""
-    from datetime import UTC, datetime
+    from compasso.applying.executor import complete
 
     for sync in plan.syncs:
-        state.complete(sync, datetime.now(UTC), plan.digests_file, plan.seen(sync))
+        complete(state, plan, sync)
 
 
 def _tell(project: Project, report: Path | None, document: dict[str, Any]) -> None:

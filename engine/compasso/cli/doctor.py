@@ -131,7 +131,7 @@ def _state(common: Common, project: Project) -> _Finding:
             "state",
             "warning",
             f"{said}; {failures:,} records failed",
-            "see `compasso state failed`",
+            "see `compasso state failures`",
         )
     return _Finding("state", "ok", said)
 

@@ -119,7 +119,7 @@ def diff(
         connection.execute(f"INSERT INTO {table} {_updates(desired, typed, nulls, hashes)}")
         if missing == "keep":
             kept = _count(connection, f"SELECT count(*) FROM {_GONE}")
-        elif _unknown_rows(connection, desired):
+        elif unknown_rows(connection, desired):
             held_back = _count(connection, f"SELECT count(*) FROM {_GONE}")
         elif missing == "delete":
             connection.execute(
@@ -254,7 +254,7 @@ def _pair(
     )
 
 
-def _unknown_rows(connection: DuckDBPyConnection, desired: Desired) -> bool:
+def unknown_rows(connection: DuckDBPyConnection, desired: Desired) -> bool:
     """Whether some row of the source may be of any record: unreadable, or without a key.
 
     While there is one, a record that seems gone may be just that row's, so nothing is deleted.

@@ -37,7 +37,7 @@ from compasso.planning.field_bodies import event_type_bodies, field_bodies
 from compasso.planning.limits import check_guards, check_rejects, doubled_error
 from compasso.planning.mapped import map_sync
 from compasso.planning.planfile import Plan, open_plan, write_plan
-from compasso.planning.quarantine import leave_out
+from compasso.planning.quarantine import leave_out, passed_failures
 from compasso.planning.resolve import resolve_target, sending_options
 from compasso.planning.routing import choose_routes, make_batches
 from compasso.planning.selection import (
@@ -154,6 +154,7 @@ class _Builder:
         self.firsts: list[int] = []  # and the number of its first
         self.bases: dict[str, str] = {}
         self.seen: dict[str, str] = {}
+        self.passed: dict[str, list[str]] = {}  # failures that nothing is pending for, by sync
         self.extras: dict[str, dict[str, Json]] = {}  # for the executor, by sync
         self.batches = 0
         self.changes = 0
@@ -209,6 +210,7 @@ class _Builder:
         selected = select_inline(self.connection, self.state, name)
         table = f"changes_{number}"
         found = diff(self.connection, desired, table, selected, missing="keep", nulls="omit")
+        self.passed[name] = passed_failures(self.connection, self.state, name, found)
         detach(self.connection)
         found, warnings = settle_declared(self.connection, found)
         self._finish(name, None, "specs", found, Priority.HIGH, "calls", warnings)
@@ -226,6 +228,7 @@ class _Builder:
         found = diff(
             self.connection, desired, f"changes_{number}", selected, missing="keep", nulls="omit"
         )
+        self.passed[export.name] = passed_failures(self.connection, self.state, export.name, found)
         detach(self.connection)
         if export.name not in self.options.override_guards:
             exports.check_guard(export, found.create + found.update)
@@ -261,6 +264,7 @@ class _Builder:
             lazily=sync.stock is None and not self.state.failures(sync.name),
         )
         self._keep_digests(sync.name, found, selected)
+        self.passed[sync.name] = passed_failures(self.connection, self.state, sync.name, found)
         special: Sequence[str] = ()
         notes: Sequence[str] = ()
         if sync.stock is not None:
@@ -444,6 +448,7 @@ class _Builder:
                     "types": {n: t.value for n, t in self.types[p.name].items()},
                     "deadline_seconds": _deadline_seconds(known.get(p.name)),
                     "seen": self.seen.get(p.name),
+                    "passed": self.passed.get(p.name, []),
                     "options": {
                         **(sending_options(known[p.name], project) if p.name in known else {}),
                         **self.extras.get(p.name, {}),

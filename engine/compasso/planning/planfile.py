@@ -168,6 +168,10 @@ class Plan:
         seen = self.manifest["syncs"][sync].get("seen")
         return None if seen is None else str(seen)
 
+    def passed(self, sync: str) -> list[str]:
+        """The failures of a sync that nothing is pending for any more, by their hashed names."""
+        return list(self.manifest["syncs"][sync].get("passed", []))
+
     def options(self, sync: str) -> dict[str, Any]:
         """What the executor must know of a sync beside its changes."""
         return dict(self.manifest["syncs"][sync].get("options", {}))

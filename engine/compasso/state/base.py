@@ -52,7 +52,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A change that the API refused, until a later one of the same record succeeds."""
+    """A change that the API refused, until a later one of the same record succeeds.
+
+    `content` stands for what was refused (see `content_hash`); None when that was not noted.
+    `tries` counts how often this content was refused.
+    """
 
     sync: str
     key: str
@@ -60,6 +64,7 @@ class Failure:
     reason: str
     tries: int
     at: datetime
+    content: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +139,16 @@ class State(Protocol):
         """Record what was applied, at once or not at all. To do it twice changes nothing more."""
 
     def complete(
-        self, sync: str, at: datetime, digests: Path | None = None, seen: str | None = None
+        self,
+        sync: str,
+        at: datetime,
+        digests: Path | None = None,
+        seen: str | None = None,
+        passed: Sequence[str] = (),
     ) -> None:
         """Note that a plan of this sync was applied to its end.
+
+        `passed` names the failures that nothing is pending for any more, by their hashed names.
 
         `seen` names the source that gives the records as they are now; it is not kept when some
         record failed, for that one must be tried again.

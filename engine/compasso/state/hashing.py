@@ -35,6 +35,11 @@ def hashed_name(key: str, lineage: str) -> str:
     return f"'#' || md5({_salt(lineage)} || {key})"
 
 
+def content_hash(lineage: str) -> str:
+    """The SQL of what stands for a change's content (32 digits): its operation and its fields."""
+    return f"md5({_salt(lineage)} || operation || ':' || fields)"
+
+
 def _salt(lineage: str) -> str:
     return _text(lineage + ":")
 

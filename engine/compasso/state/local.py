@@ -20,6 +20,7 @@ from compasso.model import CompassoError, Json
 from compasso.state.base import HASHED, Commit, Failure, Form, Record, State, form_differs
 from compasso.state.committed import Known, look, merge, select_changes
 from compasso.state.hashing import (
+    content_hash,
     hashed_name,
     hidden_name,
     hidden_numbers,
@@ -42,7 +43,7 @@ CREATE TABLE IF NOT EXISTS records (
   source_high UBIGINT, source_low UBIGINT);
 CREATE TABLE IF NOT EXISTS failures (
   key VARCHAR PRIMARY KEY, operation VARCHAR, reason VARCHAR, tries INTEGER,
-  plan_id VARCHAR, tried_at TIMESTAMP);
+  plan_id VARCHAR, tried_at TIMESTAMP, content VARCHAR);
 """
 
 # The API's reason may repeat what it refuses: the key and addresses are taken out.
@@ -162,13 +163,20 @@ class LocalState:
         return len(rows)
 
     def failures(self, sync: str) -> list[Failure]:
-        rows = self._query(
-            sync, "SELECT key, operation, reason, tries, tried_at FROM failures ORDER BY key"
-        )
+        if not self._path(sync).exists():
+            return []
+        with self._open(sync, read_only=True) as connection:
+            table = connection.execute("SELECT * FROM failures ORDER BY key")
+            names = [column[0] for column in table.description or ()]
+            rows = [dict(zip(names, row, strict=True)) for row in table.fetchall()]
         return [
-            Failure(sync, key, operation, reason, tries, at.replace(tzinfo=UTC))
-            for key, operation, reason, tries, at in rows
-        ]
+            Failure(
+                sync, row["key"], row["operation"], row["reason"], row["tries"],
+                row["tried_at"].replace(tzinfo=UTC),
+                row.get("content"),  # a file of an earlier version has none
+            )
+            for row in rows
+        ]  # fmt: skip
 
     def forget_all(self, sync: str) -> int:
         if not self._path(sync).exists():
@@ -271,6 +279,8 @@ class LocalState:
     def commit(self, commit: Commit) -> None:
         at = (commit.at or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None)
         with self._open(commit.sync) as connection:
+            if commit.failures:  # in a file of an earlier version
+                connection.execute("ALTER TABLE failures ADD COLUMN IF NOT EXISTS content VARCHAR")
             connection.begin()
             known = look(connection)
             select_changes(connection, commit, key_hash("key", self.lineage))
@@ -282,13 +292,16 @@ class LocalState:
             if commit.failures:
                 connection.execute(
                     f"INSERT INTO failures SELECT {name}, operation, "
-                    f"{'reason' if form is None else _CLEAN}, 1, $plan, $at "
+                    f"{'reason' if form is None else _CLEAN}, 1, $plan, $at, "
+                    f"{content_hash(self.lineage)} "
                     "FROM changed JOIN failed USING (change_id) "
                     "ON CONFLICT (key) DO UPDATE SET "
                     "operation = excluded.operation, reason = excluded.reason, "
                     "tried_at = excluded.tried_at, plan_id = excluded.plan_id, "
-                    # The same plan told twice is one try.
-                    "tries = failures.tries + (failures.plan_id <> excluded.plan_id)::INTEGER",
+                    # Other content is a first try; the same plan told twice is one.
+                    "tries = CASE WHEN failures.content <> excluded.content THEN 1 ELSE "
+                    "failures.tries + (failures.plan_id <> excluded.plan_id)::INTEGER END, "
+                    "content = excluded.content",
                     {"plan": commit.plan_id, "at": at},
                 )
             if commit.gone:
@@ -303,10 +316,21 @@ class LocalState:
             connection.commit()
 
     def complete(
-        self, sync: str, at: datetime, digests: Path | None = None, seen: str | None = None
+        self,
+        sync: str,
+        at: datetime,
+        digests: Path | None = None,
+        seen: str | None = None,
+        passed: Sequence[str] = (),
     ) -> None:
         with self._open(sync) as connection:
             connection.begin()
+            if passed:
+                connection.execute(
+                    "DELETE FROM failures WHERE list_contains($passed::VARCHAR[], key) "
+                    f"OR list_contains($passed::VARCHAR[], {hashed_name('key', self.lineage)})",
+                    {"passed": list(passed)},
+                )
             known = look(connection)
             if digests is not None:
                 self._adopt(connection, sync, digests, known.meta)
