@@ -425,18 +425,21 @@ def _count(kind, folder, tmp_path):
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(
-    "kind",
+    ("kind", "every"),
     [
-        "duckdb",
-        pytest.param("parquet", marks=pytest.mark.slow),
-        pytest.param("sqlite", marks=pytest.mark.slow),
+        ("duckdb", 5),  # some of the steps; the slow suite takes each of them
+        pytest.param("duckdb", 1, marks=pytest.mark.slow),
+        pytest.param("parquet", 1, marks=pytest.mark.slow),
+        pytest.param("sqlite", 1, marks=pytest.mark.slow),
     ],
 )
-def test_killed_at_any_step_each_piece_is_there_once(kind, after, world, tmp_path, monkeypatch):
+def test_killed_at_any_step_each_piece_is_there_once(
+    kind, every, after, world, tmp_path, monkeypatch
+):
     monkeypatch.setenv("LAKE_URL", f"sqlite:////{str(tmp_path).lstrip('/')}/lake.sqlite")
     step, finished = 0, False
     while not finished:
-        step += 1
+        step += every
         shop = world(ACTIVITIES.replace("INTO", INTO[kind]))
         try:
             shop.apply(Fuse(step, after))
@@ -455,9 +458,12 @@ def test_killed_at_any_step_each_piece_is_there_once(kind, after, world, tmp_pat
     assert step > 8
 
 
-def test_killed_while_a_whole_is_replaced_the_old_one_stays_until_the_new_one_is_there(world):
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_while_a_whole_is_replaced_the_old_one_stays_until_the_new_one_is_there(
+    every, world
+):
     spec = ACTIVITIES.replace("INTO", INTO["csv"]).replace("append", "replace")
-    for step in range(1, 30):
+    for step in range(every, 40, every):
         shop = world(spec)
         shop.apply()
         file = shop.folder / "exports/sales.csv"

@@ -2,15 +2,14 @@
 
 import phonenumbers
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from roads import one, run, template
 
 from compasso.mapping import normalize
 from compasso.mapping.dates import FilterError
 from compasso.mapping.sql import NotCompiled
-
-CHECKS = list(HealthCheck)
+from examples import property_test
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,7 @@ addresses = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=CHECKS)
+@property_test(20, 300)
 @given(values=st.lists(addresses, min_size=5, max_size=20))
 def test_addresses_are_the_same_on_both_roads(values):
     same_roads("{{ t | email }}", values)
@@ -86,7 +85,7 @@ def test_the_countries_that_sql_takes():
     assert not {"FR", "IT", "US", "BR"} & regions
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=CHECKS)
+@property_test(20, 300)
 @given(data=st.data())
 def test_numbers_are_the_same_on_both_roads(data):
     region, code, mobile = data.draw(st.sampled_from(COMPILED))

@@ -3,11 +3,12 @@
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from compasso.sandbox import RunningSandbox
 from compasso.sandbox.settings import SandboxSettings
+from examples import property_test
 
 SPEC = """kind: sync
 name: crm
@@ -148,9 +149,7 @@ ROWS = st.lists(
 )
 
 
-@settings(
-    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@property_test(5, 50)
 @given(days=st.lists(ROWS, min_size=2, max_size=3))
 def test_a_log_read_by_its_cursor_gives_the_account_that_reading_all_gives(days, tmp_path_factory):
     """Rows are only ever added, each later than all before, as in a log of changes."""

@@ -4,13 +4,14 @@ from datetime import UTC, datetime
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given
 from hypothesis import strategies as st
 
 from compasso.model import CompassoError
 from compasso.planning import make_plan
 from compasso.spec import load_project
 from compasso.state import Commit, open_state
+from examples import property_test
 
 SPEC = """
 kind: sync
@@ -74,12 +75,7 @@ row = st.tuples(
 rows = st.lists(row, unique_by=lambda r: r[0], max_size=8)
 
 
-@settings(
-    max_examples=12,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-)
+@property_test(4, 40, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(days=st.lists(rows, min_size=2, max_size=3), nulls=st.sampled_from(["omit", "clear"]),
        missing=st.sampled_from(["keep", "delete"]))  # fmt: skip
 def test_hashes_give_the_plans_that_values_give(tmp_path_factory, days, nulls, missing):

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given
 from hypothesis import strategies as st
 
 from compasso.model import CompassoError
 from compasso.planning import make_plan
 from compasso.spec import load_project
 from compasso.state import Commit, open_state
+from examples import property_test
 
 SPEC = """
 kind: sync
@@ -161,14 +162,10 @@ heads = st.tuples(
 orders = st.lists(st.tuples(heads, lines), min_size=1, max_size=6).map(
     lambda found: [([str(i), *head], own) for i, (head, own) in enumerate(found, 1)]
 )
-QUIET = {
-    "deadline": None,
-    "suppress_health_check": list(HealthCheck),
-    "phases": [Phase.explicit, Phase.reuse, Phase.generate],
-}
+PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 
 
-@settings(max_examples=12, **QUIET)
+@property_test(4, 40, phases=PHASES)
 @given(orders=orders)
 def test_the_forms_agree_on_what_is_valid_and_what_it_becomes(orders, tmp_path_factory):
     folder = tmp_path_factory.mktemp("p")
@@ -342,7 +339,7 @@ def edited(base, changes):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=6, **QUIET)
+@property_test(2, 20, phases=PHASES)
 @given(first=edits, missing=st.sampled_from(["keep", "delete"]), change=st.booleans())
 def test_leaving_out_known_purchases_changes_no_plan(
     form, first, missing, change, tmp_path_factory

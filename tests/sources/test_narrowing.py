@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from test_databases import PROJECT, run_postgresql
 
@@ -16,6 +16,7 @@ from compasso.sandbox import RunningSandbox
 from compasso.sandbox.settings import SandboxSettings
 from compasso.sources import open_newer, open_source
 from compasso.spec import load_project
+from examples import property_test
 
 SPEC = """kind: sync
 name: crm
@@ -198,28 +199,13 @@ CASES = st.sampled_from(sorted(VALUES)).flatmap(
 )
 
 
-UNFIXTURED = [HealthCheck.function_scoped_fixture]
-
-
 @every_kind
-@settings(max_examples=5, deadline=None, suppress_health_check=UNFIXTURED)
+@property_test(4, 150)
 @given(case=CASES)
 @example(case=("text", ["9", "10"], ["1000", "11", None], ""))
 @example(case=("text", ["b", "B"], ["é", "a", "C"], ""))
 @example(case=("text", ["2024-01-05"], ["2024-01-04 10:00:00-14:00", "2023-02-30"], ""))
 def test_no_row_is_missed(database, case, tmp_path):
-    misses_none(database, case, tmp_path)
-
-
-@pytest.mark.slow
-@every_kind
-@settings(max_examples=200, deadline=None, suppress_health_check=UNFIXTURED)
-@given(case=CASES)
-def test_no_row_is_missed_in_many_cases(database, case, tmp_path):
-    misses_none(database, case, tmp_path)
-
-
-def misses_none(database, case, tmp_path):
     column, before, more_values, more = case
     found = second_plan(tmp_path, database, column, before, [*before, *more_values], more)
     if found is not None and found.looked_at is not None:

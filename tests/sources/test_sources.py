@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from compasso.model import CompassoError
 from compasso.sources import UnreadableRow, csv, open_source, source_kinds
+from examples import property_test
 
 
 @dataclass
@@ -169,7 +170,7 @@ HEADER_PARTS = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@property_test(60, 1000)
 @given(
     text=st.lists(st.sampled_from([*HEADER_PARTS, "\udcff"]), min_size=1, max_size=12).map("".join)
 )

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from compasso.model import CompassoError
 from compasso.schemas import load_schema
 from compasso.spec import load_project
 from compasso.spec.language import project_schema, spec_schema
+from examples import property_test
 
 SHOP = Path(__file__).parents[2] / "specs" / "shop"
 TEXTS = [p.read_text() for p in sorted(SHOP.rglob("*.yml"))]
@@ -44,7 +45,7 @@ def mutated(draw):
     return text
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@property_test(60, 600)
 @given(text=mutated(), which=st.sampled_from(["compasso.yml", "specs/a.yml"]))
 def test_a_mutated_file_never_breaks_the_loader(text, which, tmp_path_factory):
     folder = tmp_path_factory.mktemp("p")

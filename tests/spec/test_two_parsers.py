@@ -4,11 +4,12 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from compasso.spec import composing
 from compasso.spec.document import parse_document
+from examples import property_test
 
 SHOP = Path(__file__).parents[2] / "specs" / "shop"
 TEXTS = [p.read_text() for p in sorted(SHOP.rglob("*.yml"))]
@@ -66,16 +67,9 @@ def mutated(draw):
     return text
 
 
-@settings(max_examples=200, deadline=None)
+@property_test(150, 20_000)
 @given(text=mutated())
 def test_both_parsers_read_the_same(text):
-    alike(text)
-
-
-@pytest.mark.slow
-@settings(max_examples=20_000, deadline=None)
-@given(text=mutated())
-def test_both_parsers_read_the_same_of_many_texts(text):
     alike(text)
 
 

@@ -27,6 +27,7 @@ from compasso.planning.suppressed import person_fields
 from compasso.state import HASHED, State
 from compasso.state.suppression import Identity, read_suppressed, suppress, write_whole
 from compasso.targets import Target, load_target
+from compasso.temporary import working_folder
 
 _KEYS = {Identity.EMAIL: "_email", Identity.EXTERNAL_ID: "_externalId"}
 NOT_REACHED = (
@@ -156,7 +157,7 @@ def _names_person(plan: Path, person: Person) -> bool:
     tests = " OR ".join(f"contains(lower(row_::VARCHAR), ${name})" for name in wanted)
     with (
         zipfile.ZipFile(plan) as archive,
-        tempfile.TemporaryDirectory(prefix="compasso-") as folder,
+        tempfile.TemporaryDirectory(prefix="work-", dir=working_folder()) as folder,
         cursor() as connection,
     ):
         for name in {"changes.parquet", "rejects.parquet"} & set(archive.namelist()):

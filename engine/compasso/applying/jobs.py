@@ -13,6 +13,7 @@ from urllib.parse import quote
 from compasso.applying.journal import Journal, RefusedRow
 from compasso.connectif import Client
 from compasso.model import ApiCall, CompassoError
+from compasso.temporary import working_folder
 
 _KEY_COLUMNS = ("_externalId", "_email", "productId", "code")  # in this order (H4)
 # DELETE takes only these (documented, H3).
@@ -84,7 +85,7 @@ async def refused_rows(
     url = job.body.get("errorReportFileUrl")
     if not url:
         return list(known)
-    with tempfile.TemporaryDirectory(prefix="compasso-report-") as folder:
+    with tempfile.TemporaryDirectory(prefix="report-", dir=working_folder()) as folder:
         file = Path(folder) / "report.csv"
         try:
             await client.download(str(url), file)

@@ -17,6 +17,7 @@ import click
 from compasso.cli import stopping
 from compasso.cli.options import Common, common, output_format
 from compasso.model import CompassoError, ExitCode
+from compasso.temporary import working_folder
 
 if TYPE_CHECKING:
     from compasso.applying import ApplyResult, Limits
@@ -241,7 +242,7 @@ def _new_plan(job: _Job) -> Iterator[Plan]:
     account = account_of(job.project, job.state, job.options.only, must=True)
     options = dataclasses.replace(job.options, account=account)
     with (
-        tempfile.TemporaryDirectory(prefix="compasso-") as folder,
+        tempfile.TemporaryDirectory(prefix="work-", dir=working_folder()) as folder,
         make_plan(job.project, job.state, Path(folder) / "new.plan", options) as plan,
     ):
         yield plan

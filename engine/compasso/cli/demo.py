@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from compasso.model import CompassoError, ExitCode
+from compasso.temporary import working_folder
 
 if TYPE_CHECKING:
     from compasso.sandbox import RunningSandbox
@@ -33,7 +34,10 @@ def command(verbose: bool) -> int:
     from compasso.sandbox import RunningSandbox
 
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="compasso-demo-") as name, RunningSandbox() as sandbox:
+    with (
+        tempfile.TemporaryDirectory(prefix="demo-", dir=working_folder()) as name,
+        RunningSandbox() as sandbox,
+    ):
         root = Path(name) / "shop"
         shutil.copytree(example(), root, ignore=shutil.ignore_patterns(".compasso"))
         os.environ["CONNECTIF_BASE_URL"] = sandbox.url

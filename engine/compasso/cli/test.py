@@ -11,6 +11,7 @@ import click
 
 from compasso.cli.options import Common, common
 from compasso.model import ExitCode
+from compasso.temporary import working_folder
 
 if TYPE_CHECKING:
     from compasso.spec import FieldSpec, Project, SpecTest, Sync
@@ -44,7 +45,7 @@ def run_example(project: Project, sync: Sync, example: SpecTest) -> str | None:
     from compasso.cli.preview import preview
     from compasso.spec import SourceSpec
 
-    with tempfile.TemporaryDirectory(prefix="compasso-") as folder:
+    with tempfile.TemporaryDirectory(prefix="work-", dir=working_folder()) as folder:
         # Columns that the example leaves out are empty, as in a file.
         columns = _columns(project, sync)
         empty = dict.fromkeys(columns, "")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from compasso.mapping.quoting import quote_name, quote_text
 from compasso.mapping.sql import MOMENT, NotCompiled, column, storable
 from compasso.mapping.templates import RowError
+from compasso.temporary import working_folder
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -94,7 +95,7 @@ def _prepare(connection: DuckDBPyConnection, relation: str, lookup: Lookup) -> N
         f"SELECT *, row_number() OVER () AS number FROM "
         f"(SELECT DISTINCT {columns} FROM {relation} AS source{where})"
     )
-    with tempfile.TemporaryDirectory(prefix="compasso-") as folder:
+    with tempfile.TemporaryDirectory(prefix="work-", dir=working_folder()) as folder:
         answers = Path(folder) / "answers.jsonl"
         _answer(connection, asked, lookup, answers)
         kept = "".join(f"q.in_{i}, " for i in range(len(inputs)))

@@ -51,6 +51,7 @@ from compasso.spec.load import CONTACT_FIELDS, EVENT_TYPES
 from compasso.state import State
 from compasso.state.suppression import suppressed_digest
 from compasso.targets import load_target
+from compasso.temporary import working_folder
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -81,7 +82,7 @@ def make_plan(
     guard. Nothing is written then.
     """
     options = options or PlanOptions()
-    folder = Path(tempfile.mkdtemp(prefix="compasso-planning-"))
+    folder = Path(tempfile.mkdtemp(prefix="planning-", dir=working_folder()))
     try:
         with _engine(folder, options.memory, options.threads) as connection:
             builder = _Builder(connection, project, state, options, folder)

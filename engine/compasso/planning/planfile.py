@@ -23,6 +23,7 @@ from compasso.model import Batch, Change, CompassoError, FieldType, Operation, P
 from compasso.state import State
 from compasso.state.suppression import suppressed_digest
 from compasso.targets import load_target
+from compasso.temporary import working_folder
 
 FORMAT_VERSION = "1.0"  # of the plan as a document
 FILE_VERSION = "1.1"  # of the file: 1.1 says how many changes a batch holds
@@ -70,7 +71,7 @@ def _digest(path: Path) -> str:
 
 def open_plan(path: Path) -> Plan:
     """Open a plan file. Raises CompassoError: no such file, not a plan, altered, another format."""
-    folder = Path(tempfile.mkdtemp(prefix="compasso-plan-"))
+    folder = Path(tempfile.mkdtemp(prefix="plan-", dir=working_folder()))
     try:
         manifest = _unpack(path, folder)
     except BaseException:

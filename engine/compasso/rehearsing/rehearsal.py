@@ -22,6 +22,7 @@ from compasso.sandbox.app import create_app
 from compasso.sandbox.settings import SandboxSettings
 from compasso.sandbox.virtual import VirtualClock, VirtualTransport, run_virtually
 from compasso.state import State
+from compasso.temporary import working_folder
 
 _LATENCY = 0.15  # seconds each way: with the answer's, what the planner reckons a request takes
 _MOST_APPLIES = 20  # an apply that a fault ended is run again, so often at most
@@ -201,7 +202,7 @@ def rehearse(
             "an interrupted apply has left something to settle in the account",
             "run `compasso apply` first: a rehearsal begins with what the account holds",
         )
-    with tempfile.TemporaryDirectory(prefix="compasso-rehearsal-") as folder:
+    with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=working_folder()) as folder:
         copy = copy_state(state, plan.syncs, Path(folder))
         rehearsal = Rehearsal(plan, requests_per_minute, reserve, faults)
         stage = Stage(rehearsal.sandbox, plan, copy)

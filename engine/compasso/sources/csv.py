@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import codecs
 import csv
-import shutil
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from compasso.sources.files import (
     quote_text,
     relative_names,
 )
+from compasso.temporary import working_folder
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -230,8 +229,7 @@ def _as_utf8(path: Path, name: str, dialect: _Dialect) -> Path:
         ) from None
     if codec.name in {"utf-8", "ascii", "utf-8-sig"}:
         return path
-    folder = Path(tempfile.mkdtemp(prefix="compasso-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # it holds people's data
+    folder = Path(tempfile.mkdtemp(prefix="work-", dir=working_folder()))
     copy = folder / path.name
     try:
         with (

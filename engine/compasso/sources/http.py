@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from compasso.model import CompassoError
 from compasso.sources.base import Reader, Source, UnreadableRow
+from compasso.temporary import working_folder
 
 if TYPE_CHECKING:
     import httpx
@@ -44,7 +45,7 @@ def read(connection: DuckDBPyConnection, spec: SourceSpec, root: Path) -> Source
             f"the format of {spec.location} is not known", f"add `format: {'|'.join(FORMATS)}`"
         )
     # The folder goes when the source does.
-    held = tempfile.TemporaryDirectory(prefix="compasso-http-")
+    held = tempfile.TemporaryDirectory(prefix="http-", dir=working_folder())
     file = Path(held.name).resolve() / f"{PurePosixPath(spec.location).name or 'file'}"
     digest = _fetch(spec.connection.reveal(), spec.location, str(spec.options["connection"]), file)
     options = {k: v for k, v in spec.options.items() if k not in {"connection", "format"}}

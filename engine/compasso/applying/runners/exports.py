@@ -26,6 +26,7 @@ from compasso.model import ApiCall, Batch, Change, CompassoError, Json, Operatio
 from compasso.planning.exports import bounds
 from compasso.state import Commit
 from compasso.targets import Target
+from compasso.temporary import working_folder
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -92,7 +93,7 @@ class ExportRunner:
         if not waiting:
             return
         job = _Job(self.work, sync, batches[0])
-        with tempfile.TemporaryDirectory(prefix="compasso-export-") as name:
+        with tempfile.TemporaryDirectory(prefix="export-", dir=working_folder()) as name:
             folder = Path(name)
             connection = duckdb.connect()
             try:

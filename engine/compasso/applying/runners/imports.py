@@ -24,6 +24,7 @@ from compasso.connectif import LostAnswer
 from compasso.model import Batch, CompassoError
 from compasso.state import Commit
 from compasso.targets import Target
+from compasso.temporary import working_folder
 
 QUEUE = 10  # documented: at most so many imports may wait
 _DONE = {"finished", "error", "cancelled"}
@@ -163,7 +164,7 @@ class ImportRunner:
         return None
 
     async def _upload(self, batch: Batch, target: Target) -> _Running | None:
-        with tempfile.TemporaryDirectory(prefix="compasso-import-") as folder:
+        with tempfile.TemporaryDirectory(prefix="import-", dir=working_folder()) as folder:
             file = Path(folder) / "import.csv"
             rows = await asyncio.to_thread(self.plan.write_import, batch, file)
             coupon_set = self.plan.options(batch.sync).get("coupon_set_id")
@@ -345,7 +346,7 @@ class ImportRunner:
         unknown = "the import reported errors without saying which rows"
         if not url:
             return dict.fromkeys(keys.values(), unknown)
-        with tempfile.TemporaryDirectory(prefix="compasso-report-") as folder:
+        with tempfile.TemporaryDirectory(prefix="report-", dir=working_folder()) as folder:
             file = Path(folder) / "report.csv"
             await self.client.download(str(url), file)
             failures = read_error_report(file, one.batch.columns, keys)
