@@ -40,11 +40,7 @@ from compasso.planning.planfile import Plan, open_plan, write_plan
 from compasso.planning.quarantine import leave_out, passed_failures
 from compasso.planning.resolve import resolve_target, sending_options
 from compasso.planning.routing import choose_routes, make_batches
-from compasso.planning.selection import (
-    Selection,
-    detach,
-    select_inline,
-)
+from compasso.planning.selection import Selection, detach, select_inline
 from compasso.planning.unchangeable import settle_changes, settle_declared
 from compasso.spec import Export, Project, Sync
 from compasso.spec.load import CONTACT_FIELDS, EVENT_TYPES
