@@ -18,7 +18,7 @@ import pytest
 from compasso.sandbox import RunningSandbox
 from compasso.sandbox.settings import Behaviour, SandboxSettings
 
-PROJECT = "project: shop\nbudget: {requests_per_minute: 6000}\n"
+PROJECT = "project: shop\nbudget: {requests_per_minute: 6000}\nconnectif: {late_seconds: 1}\n"
 CONTACTS = """kind: sync
 name: crm
 source: {csv: data/c.csv}

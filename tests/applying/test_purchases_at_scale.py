@@ -17,7 +17,10 @@ from compasso.sandbox import RunningSandbox
 from compasso.sandbox.settings import Behaviour, SandboxSettings
 
 ORDERS, KILLS, PER_MINUTE = 5000, 10, 60_000
-PROJECT = f"project: shop\nbudget: {{requests_per_minute: {PER_MINUTE}}}\n"
+PROJECT = (
+    f"project: shop\nbudget: {{requests_per_minute: {PER_MINUTE}}}\n"
+    "connectif: {late_seconds: 1}\n"
+)
 SPECS = {
     "crm": "source: {csv: data/c.csv}\ntarget: contacts\nfields: {_email: email, _name: name}\n",
     "catalogue": "source: {csv: data/p.csv}\ntarget: products\nfields:\n  productId: sku\n"

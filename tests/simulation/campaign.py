@@ -4,6 +4,7 @@ Seeds share templates: seed 1234 is run 34 of shop 12. `play` plays one seed alo
 nothing, exactly as it went in a campaign.
 """
 
+import gc
 import shutil
 import tempfile
 from collections import Counter
@@ -22,13 +23,17 @@ _SHOWN_EVENTS = 150
 def workshop():
     """A folder in memory, where there is one: the simulation writes thousands of small files."""
     parent = str(_MEMORY) if _MEMORY.is_dir() else None
-    before = tempfile.tempdir
+    before, pace = tempfile.tempdir, gc.get_threshold()
+    gc.freeze()  # what is there already is not looked at again and again
+    gc.set_threshold(50_000, 20, 50)
     with tempfile.TemporaryDirectory(prefix="compasso-simulation-", dir=parent) as folder:
         tempfile.tempdir = folder
         try:
             yield Path(folder)
         finally:
             tempfile.tempdir = before
+            gc.set_threshold(*pace)
+            gc.unfreeze()
 
 
 def play(seed: int, folder: Path, template: Template | None = None) -> World:

@@ -126,12 +126,21 @@ class Network(VirtualTransport):
     """The network, closed to the dead. A kill can hit before a request leaves, while the server
     is at it, and when its answer is there."""
 
-    def __init__(self, life: Life, app, latency: float) -> None:
+    def __init__(
+        self, life: Life, app, latency: float, lost: Callable[[httpx.Request], None]
+    ) -> None:
         super().__init__(app, latency)
         self.life = life
+        self.lost = lost
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.life.step("send", lambda: None)
-        response = await super().handle_async_request(request)
-        self.life.step("answer", lambda: None)
-        return response
+        known = False
+        try:
+            self.life.step("send", lambda: None)
+            response = await super().handle_async_request(request)
+            self.life.step("answer", lambda: None)
+            known = response.status_code < 500
+            return response
+        finally:
+            if not known:
+                self.lost(request)

@@ -9,6 +9,8 @@ import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from once import BUYERS, SKUS, Codes, Orders, Report, Visits
+
 WORDS = ["Ana", "Bruno", "Çelik", "Dan O'Hara", 'E "la" vida', "Fé, SL", "línea|dos", " G "]
 FIELD_TYPES = ("text", "integer", "boolean", "checkbox", "radio", "date")
 
@@ -64,6 +66,13 @@ class Sync:
     expected: dict[str, dict[str, object]] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
 
+    def founded(self) -> dict:
+        """What the account must hold before."""
+        return {}
+
+    def night(self, sandbox, day: int) -> None:
+        """Nothing happens in the account at night."""
+
     def spec(self) -> str:
         """The spec as YAML."""
         lines = ["kind: sync", f"name: {self.name}", f"source: {{csv: {self.name}.csv}}"]
@@ -104,7 +113,7 @@ class Sync:
             for key, row in self.rows.items():
                 out.writerow([key, *(row[name][0] for name in names)])
 
-    def expect(self) -> None:
+    def expect(self, day: int) -> None:
         """Bring the expected records to what today's rows ask for."""
         self.refused = set()
         for key, row in self.rows.items():
@@ -123,6 +132,27 @@ class Sync:
             elif self.options["missing"] == "retire":
                 self.expected[key]["availability"] = "outofstock"
 
+    def check(self, state, sandbox) -> None:
+        """State and account hold what the rows ask for."""
+        account = {r[self.key]: r for r in sandbox.account.list(self.target) if self._is_ours(r)}
+        known = {r.key: r.fields for r in state.records(self.name)}
+        assert set(known) == set(account) == set(self.expected), f"{self.name}: other records"
+        # A failure whose row is gone stays: no later change of that record has succeeded.
+        failed = {f.key for f in state.failures(self.name)} & set(self.rows)
+        assert failed == self.refused, f"{self.name}: failures"
+        for key, record in self.expected.items():
+            for name in {c.name for c in self.columns} | set(record):
+                value = record.get(name)
+                assert account[key].get(name) == value, f"{self.name} {key}: {name} in the account"
+                assert known[key].get(name) == value, f"{self.name} {key}: {name} in the state"
+
+    def _is_ours(self, record: dict) -> bool:
+        return (
+            record.get(self.key) is not None
+            and record.get("_email") not in BUYERS
+            and (record.get("productId") not in SKUS)
+        )
+
 
 class Shop:
     """A random project. `day` changes its data and writes the project's files."""
@@ -131,10 +161,41 @@ class Shop:
         self.random = some = random.Random(f"shop {seed}")
         self.requests_per_minute = some.choice([20, 60, 100])
         self.reserve = some.choice([0, 0, 5])
-        self.fields = some.sample(FIELD_TYPES, k=some.choice([0, 0, 1, 3]))
-        self.syncs = [self._contacts()]
-        if some.random() < 0.8:
-            self.syncs.append(self._products())
+        self.fields: list[str] = []
+        makers = [self._contacts, self._contacts, self._products, self._orders, self._orders]
+        makers += [self._visits, self._codes, self._report]
+        chosen = {maker.__name__: maker for maker in some.sample(makers, k=some.choice([2, 3]))}
+        if len({"_codes", "_report"} & set(chosen)) == 2:  # one lives by the hour, one by the day
+            del chosen["_codes"]
+        self.syncs = [make() for make in chosen.values()]
+
+    def has(self, name: str) -> bool:
+        """Whether one of the shop's specs is of this name."""
+        return any(s.name == name for s in self.syncs)
+
+    def founded(self) -> dict[str, list[dict]]:
+        """What the account holds before the first day."""
+        found: dict[str, list[dict]] = {}
+        for sync in self.syncs:
+            found |= sync.founded()
+        return found
+
+    def night(self, sandbox, day: int) -> None:
+        """What happens in the account between two days."""
+        for sync in self.syncs:
+            sync.night(sandbox, day)
+
+    def _orders(self) -> Orders:
+        return Orders(self.random)
+
+    def _visits(self) -> Visits:
+        return Visits(self.random)
+
+    def _codes(self) -> Codes:
+        return Codes(self.random)
+
+    def _report(self) -> Report:
+        return Report(self.random)
 
     def _options(self, missing: list[str]) -> dict[str, str]:
         some = self.random
@@ -147,6 +208,7 @@ class Shop:
 
     def _contacts(self) -> Sync:
         some = self.random
+        self.fields = some.sample(FIELD_TYPES, k=some.choice([0, 0, 1, 3]))
         key = some.choice(["_email", "_email", "_externalId"])
         known = [
             Column("_name", "_name", "text"),
@@ -182,7 +244,7 @@ class Shop:
         options = self._options(["keep", "delete", "retire"])
         return Sync("catalogue", "products", "productId", columns, options, 12)
 
-    def day(self, folder: Path) -> None:
+    def day(self, number: int, folder: Path) -> None:
         """The next day: other data, in a folder of its own."""
         specs = folder / "specs"
         specs.mkdir(parents=True)
@@ -197,8 +259,10 @@ class Shop:
             ]
             (specs / "own.yml").write_text("kind: contact-fields\nfields:\n" + "".join(own))
         for sync in self.syncs:
-            sync.change(self.random, self.random.choice([3, 8, 8, min(25, 2 * sync.spread)]))
-            sync.expect()
+            if isinstance(sync, Visits):
+                (specs / "types.yml").write_text(sync.types())
+            sync.change(self.random, self.random.choice([2, 4, 8, 15]))
+            sync.expect(number)
             sync.write(folder)
             (specs / f"{sync.name}.yml").write_text(sync.spec())
 

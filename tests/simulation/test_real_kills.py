@@ -83,7 +83,7 @@ def write_day(folder: Path, day: int) -> None:
 def make_project(folder: Path) -> Path:
     (folder / "specs").mkdir(parents=True)
     (folder / "compasso.yml").write_text(
-        PROJECT + 'connectif: {api_key: "${env:CONNECTIF_API_KEY}"}\n'
+        PROJECT + 'connectif: {api_key: "${env:CONNECTIF_API_KEY}", late_seconds: 1}\n'
     )
     for name, text in SPECS.items():
         (folder / "specs" / f"{name}.yml").write_text(text)

@@ -11,17 +11,19 @@ import shutil
 from collections import Counter, deque
 from pathlib import Path
 
+import httpx
 from doors import LIFE, Killed, Ledger, Life, Network, journal_of, note_tasks, state_of
-from templates import DOMAINS, KEY, Day, Template, fill, what_is
+from once import pages
+from templates import DOMAINS, KEY, Day, Template, beside, fill, moment, what_is
 
 from compasso.applying import Limits, apply_plan, has_left_over, recover
-from compasso.connectif import Budget, Client
+from compasso.connectif import Budget, Client, SqliteLedger
 from compasso.model import CompassoError
-from compasso.planning import PlanOptions, make_plan, open_plan
+from compasso.planning import Plan, PlanOptions, look_at_account, make_plan, open_plan
 from compasso.sandbox.app import create_app
 from compasso.sandbox.faults import KINDS
 from compasso.sandbox.settings import Behaviour, SandboxSettings
-from compasso.sandbox.virtual import VirtualClock, run_virtually
+from compasso.sandbox.virtual import VirtualClock, VirtualTransport, run_virtually
 from compasso.state.local import LocalState
 
 # What an apply may end with when the account or the network is broken, and be run again.
@@ -31,8 +33,8 @@ KNOWN_ENDS = (
     "queue of imports has been full",
     "cannot be fetched",
 )
-# An import that is stuck costs two hours of polls: a few of them tell as much as many.
-RARE = {"import_stuck": 0.01, "import_failed": 0.25}
+# What is stuck costs two hours of polls: a few of them tell as much as many.
+RARE = {"import_stuck": 0.02, "export_stuck": 0.05, "import_failed": 0.25}
 OTHERS = {"rate_limit_storm", "other_clients"}  # faults that use up the budget
 MOST_LIVES = 40
 
@@ -52,8 +54,10 @@ class World:
         self.trace: list[str] = []
         self.names: dict[str, str] = {}
         some = self.random
-        self.server = VirtualClock()
-        self.clock = VirtualClock()  # the machine's, which may be wrong
+        self.first_day = some.randrange(len(template.days))
+        self.begin = template.days[self.first_day].begin
+        self.server = VirtualClock(self.begin)
+        self.clock = VirtualClock(self.begin)  # the machine's, which may be wrong
         self.clock.jump(some.choice([0, 0, 0, -40, 25]))
         shop = template.shop
         self.allowed = shop.requests_per_minute - shop.reserve
@@ -68,6 +72,8 @@ class World:
                     reset_is_delta=some.random() < 0.2,
                     create_status=some.choice([200, 201]),
                     missing_delete_status=some.choice([404, 404, 204]),
+                    repeated_purchase=some.choice(["duplicate", "duplicate", "refuse"]),
+                    coupon_counter_seconds=some.choice([0.0, 10.0]),
                 ),
             )
         )
@@ -78,6 +84,9 @@ class World:
         self.latency = some.choice([0.01, 0.05, 0.4])
         self.networks: list[Network] = []
         self.others = False  # whether other plans than the prepared ones were applied
+        self.lost_events = 0  # events that were sent, and whose answer never came
+        visits = [s for s in shop.syncs if s.name == "visits"]
+        self.delivery = visits[0].delivery if visits else ""
 
     # What the world tells of itself.
 
@@ -90,7 +99,7 @@ class World:
         return self.names.setdefault(match[0], f"#{len(self.names) + 1}")
 
     def _since(self) -> float:
-        return self.server.now() - 1_700_000_000
+        return self.server.now() - self.begin
 
     def _watch_faults(self) -> None:
         take = self.account.faults.take
@@ -131,8 +140,23 @@ class World:
         except BrokenError as broken:
             self.broken = broken
             raise
+        finally:
+            if scope["method"] == "POST":
+                self._check_once(scope["path"])
 
     broken: BrokenError | None = None
+
+    def _check_once(self, path: str) -> None:
+        """Nothing is there twice, at any moment."""
+        if path.startswith("/purchases"):
+            found = [p["purchaseId"] for p in self.account.account.list("purchases")]
+        elif path.startswith("/custom-events") and self.delivery == "at_most_once":
+            found = pages(self.account)
+        else:
+            return
+        if len(found) > len(set(found)):
+            twice = [i for i, count in Counter(found).items() if count > 1]
+            self.broken = BrokenError(f"{path}: {twice[0]} is there twice")
 
     def _count(self, now: float) -> None:
         while self.recent and self.recent[0] <= now - 60:
@@ -142,6 +166,10 @@ class World:
             self.broken = BrokenError(
                 f"{len(self.recent)} requests in 60 s, {self.allowed} allowed"
             )
+
+    def _lost(self, request: httpx.Request) -> None:
+        """A request left, and no answer told what came of it."""
+        self.lost_events += "/custom-events/" in request.url.path
 
     # A run.
 
@@ -153,7 +181,7 @@ class World:
     async def _run(self) -> None:
         asyncio.get_running_loop().set_task_factory(note_tasks)
         self.stats["runs"] += 1
-        number = self.random.randrange(len(self.template.days))
+        number = self.first_day
         day = self.template.days[number]
         self.directory = self.folder / "state"
         shutil.copytree(day.state, self.directory)
@@ -166,40 +194,51 @@ class World:
             ):
                 break  # it would need a plan of its own, and those are dear
             number += 1
-            await self._next_day(self.template.days[number])
+            await self._next_day(number)
         self._check_secrets()
         self.stats["seconds"] += int(self._since())
 
-    async def _next_day(self, day: Day) -> None:
+    async def _next_day(self, number: int) -> None:
         self.tell("the next day")
         await asyncio.sleep(self.random.choice([600, 3600, 86400]))
-        await self._day(day)
+        self.template.shop.night(self.account, number)
+        await self._day(self.template.days[number])
 
     async def _day(self, day: Day) -> None:
         """Apply until nothing is left."""
         fresh = self._is_stale(day, "all")
-        at_once = "left" in day.plans and not fresh and self.random.random() < 0.4
+        names = ("all",)
+        if "left" in day.plans and not fresh and self.random.random() < 0.4:
+            names = ("left", "right")
         for attempt in range(MOST_LIVES):
             calm = attempt >= 2
             self._add_faults(calm)
-            if at_once and attempt < 2:
-                await self._two_lives(day, calm)
-                ended = fresh = False
-            else:
-                fresh = fresh or self._is_stale(day, "all") or self.random.random() < 0.01
-                ended = await self._life(day, "all", fresh, calm)
+            ended = await self._lives(day, names, fresh, calm)
             await self._settle()
             now = self._now_is() if ended else {}
             if ended and self._is_done(day, now):
                 break
             # What an import could not do, only another plan does again.
-            fresh = fresh or ended
+            if ended or self.random.random() < 0.01 or self._is_stale(day, names[0]):
+                fresh, names = True, ("all",)
             await asyncio.sleep(self.random.choice([0, 1, 30, 300]))
         else:
             raise BrokenError(f"not done after {MOST_LIVES} lives")
         self._check_day(day, now)
-        if self.random.random() < 0.02:
-            self._check_second_plan(day)
+        if self.random.random() < 0.01:
+            await self._check_second_plan(day)
+
+    async def _lives(self, day: Day, names: tuple[str, ...], fresh: bool, calm: bool) -> bool:
+        """One apply, or two at once: one state, one account, one budget, other syncs. Whether
+        all came to their end."""
+        if names == ("all",):
+            return await self._life(day, "all", fresh, calm)
+        self.stats["two at once"] += 1
+        self.others = True
+        lives = [self._life(day, name, False, calm) for name in names]
+        if self.random.random() < 0.5:
+            lives.append(self._locked_out(self.random.choice(names)))
+        return all(await asyncio.gather(*lives))
 
     def _is_stale(self, day: Day, name: str) -> bool:
         """Whether another plan than the prepared one has changed the state."""
@@ -221,17 +260,7 @@ class World:
         if self.broken:
             raise self.broken
 
-    async def _two_lives(self, day: Day, calm: bool) -> None:
-        """Two applies at once: one state, one account, one budget, other syncs."""
-        self.stats["two at once"] += 1
-        self.others = True
-        names = [n for n in ("left", "right") if not self._is_stale(day, n)]
-        lives = [self._life(day, name, False, calm) for name in names]
-        if self.random.random() < 0.5:
-            lives.append(self._locked_out(day, self.random.choice(names)) if names else None)
-        await asyncio.gather(*(life for life in lives if life is not None))
-
-    async def _locked_out(self, day: Day, name: str) -> None:
+    async def _locked_out(self, name: str) -> bool:
         """A third one, on the same syncs, must be told who holds them."""
         await asyncio.sleep(0.001)
         state = LocalState(self.directory)
@@ -241,6 +270,7 @@ class World:
         except CompassoError as error:
             assert "is locked: " in str(error)
             self.stats["locked out"] += 1
+        return True
 
     def _add_faults(self, calm: bool) -> None:
         faults = self.account.faults
@@ -249,16 +279,21 @@ class World:
         if calm:
             for stuck in self.account.account.list("imports"):
                 stuck.pop("_stuck", None)  # Connectif's people have mended it
+            for stuck in self.account.account.list("exports"):
+                stuck.pop("__stuck", None)
             return
+        exports = self.template.shop.has("report")
         for _ in range(some.choice([0, 1, 2, 4])):
-            kind = some.choice([k for k in KINDS if not k.startswith("export_")])
+            kind = some.choice([k for k in KINDS if exports or not k.startswith("export_")])
             if some.random() > RARE.get(kind, 1):
                 continue
             faults.add(
                 {
                     "kind": kind,
-                    "times": some.choice([1, 1, 2, 9]) if "import" not in kind else 1,
-                    "method": some.choice([None, None, "PATCH", "POST", "GET", "DELETE"]),
+                    "times": some.choice([1, 1, 2, 9]) if "port_" not in kind else 1,
+                    "method": None
+                    if "port_" in kind or kind == "expired_file"
+                    else some.choice([None, None, "PATCH", "POST", "GET", "DELETE"]),
                     "status": some.choice([500, 502, 503]),
                     "seconds": some.choice([0.5, 5, 45, 70]),
                     "requests": some.choice([5, 30]),
@@ -343,7 +378,7 @@ class World:
             self.clock,
             Ledger(life, self.directory / "budget.sqlite"),
         )
-        network = Network(life, self.serve, self.latency)
+        network = Network(life, self.serve, self.latency, self._lost)
         self.networks.append(network)
         async with Client(
             "http://sandbox", lambda: KEY, budget, self.clock, network, seed=some.random()
@@ -352,9 +387,7 @@ class World:
                 if has_left_over(state):
                     await recover(state, client, syncs, journal)
                 if fresh:
-                    self.stats["new plans"] += 1
-                    self.others = True
-                    plan = make_plan(day.project, state, None, PlanOptions(only=syncs))
+                    plan = await self._plan(day, state, syncs, client)
                 else:
                     plan = open_plan(day.plans[name])
                 with plan:
@@ -365,6 +398,7 @@ class World:
                         limits=limits,
                         stop=stop,
                         open_journal=journal,
+                        project=beside(day.project, state),
                     )
         self.tell(
             f"it ends: {result.applied} applied, {result.failed} failed, {result.skipped} skipped"
@@ -373,6 +407,18 @@ class World:
         self.stats["stops"] += result.stopped
         return not result.stopped
 
+    async def _plan(
+        self, day: Day, state: LocalState, syncs: tuple[str, ...], client: Client
+    ) -> Plan:
+        """Another plan than the prepared one."""
+        self.stats["new plans"] += 1
+        self.others = True
+        options = PlanOptions(only=syncs, now=moment(day.begin))
+        if self.template.shop.has("codes"):
+            account = await look_at_account(client, workflows=True)
+            options = PlanOptions(only=syncs, now=moment(self.clock.now()), account=account)
+        return make_plan(day.project, state, None, options)
+
     # The checks.
 
     def _now_is(self) -> dict:
@@ -380,18 +426,66 @@ class World:
 
     def _is_done(self, day: Day, now: dict) -> bool:
         """Whether only what Connectif refuses for good has failed."""
-        names = [f"failures of {s}" for s in self.template.halves["all"]]
-        return all(set(now[n]) == set(day.after[n]) for n in names)
+        names = [f"failures of {s}" for s in self.template.halves["all"] if s != "codes"]
+        return all(set(now[n]) == set(day.after[n]) for n in names) and (
+            len(now.get("state of codes", ())) == len(day.after.get("state of codes", ()))
+        )
 
     def _check_day(self, day: Day, now: dict) -> None:
         """State and account are what they are after an apply that nothing disturbed."""
         for name, wanted in day.after.items():
-            if now[name] != wanted:
+            if name == "account's events":
+                self._check_events(now[name], wanted)
+            elif name == "account's coupons" and self.template.shop.has("codes"):
+                self._check_coupons(now, day)
+            elif name.endswith(" of codes"):
+                continue
+            elif now[name] != wanted:
                 raise BrokenError(f"{name}: {_difference(now[name], wanted)}")
+        for sync in self.template.shop.syncs:
+            if sync.name == "report" and day is self.template.days[-1]:
+                sync.check_file(self.directory)
 
-    def _check_second_plan(self, day: Day) -> None:
+    def _check_coupons(self, now: dict, day: Day) -> None:
+        """A code that was refused once gives way to others, so only their number is known; and
+        the state knows all codes of ours that the account has."""
+        codes = [c["code"] for c in self.account.account.list("coupons")]
+        ours = {code for code in codes if not code.startswith("OLD-")}
+        wanted = len(day.after["account's coupons"])
+        if len(codes) != wanted:
+            raise BrokenError(f"{len(codes)} codes, not {wanted}")
+        if ours != set(now["state of codes"]):
+            raise BrokenError(
+                f"codes of the account: {sorted(ours)}, and of the state: "
+                f"{sorted(now['state of codes'])}"
+            )
+
+    def _check_events(self, now: Counter[str], wanted: Counter[str]) -> None:
+        """Delivered at most once, or at least once, and nothing else."""
+        if extra := set(now) - set(wanted):
+            raise BrokenError(f"events that nobody asked for: {sorted(extra)[:3]}")
+        missing = sorted(set(wanted) - set(now))
+        if self.delivery == "at_least_once" and missing:
+            raise BrokenError(f"events were lost: {missing[:3]}")
+        # Who is killed between an intent and its request does not know that it never left.
+        most = self.lost_events + self.stats["kills"]
+        if len(missing) > most:
+            raise BrokenError(f"{len(missing)} events are missing, {most} may have been lost")
+        self.stats["uncertain events"] += len(missing)
+        self.stats["repeated events"] += sum(now.values()) - len(now)
+
+    async def _check_second_plan(self, day: Day) -> None:
         self.stats["second plans"] += 1
-        with make_plan(day.project, LocalState(self.directory)) as plan:
+        await asyncio.sleep(60)  # the counters of coupons are late
+        state = LocalState(self.directory)
+        options = PlanOptions(now=moment(day.begin))
+        if self.template.shop.has("codes"):
+            budget = Budget(100, 0, self.server, SqliteLedger(":memory:"))
+            transport = VirtualTransport(self.app)
+            async with Client("http://x", lambda: KEY, budget, self.server, transport) as client:
+                account = await look_at_account(client, workflows=True)
+            options = PlanOptions(now=moment(self.clock.now()), account=account)
+        with make_plan(day.project, state, options=options) as plan:
             left = {c.key for b in plan.batches for c in plan.changes(b)}
         refused = set().union(*(day.after[f"failures of {s}"] for s in self.template.halves["all"]))
         if not left <= refused:

@@ -161,23 +161,32 @@ class Journal:
         ]
 
     def intend_call(
-        self, plan_id: str, change_id: int, run_id: str, sync: str, *, unrepeatable: bool = False
+        self,
+        plan_id: str,
+        change_id: int,
+        run_id: str,
+        sync: str,
+        *,
+        unrepeatable: bool = False,
+        at: datetime | None = None,
     ) -> None:
-        """A call is about to leave."""
+        """A call is about to leave, `at` this time (now)."""
+        when = at.isoformat(timespec="milliseconds") if at is not None else now_text()
         self._write(
             "INSERT OR REPLACE INTO calls (plan_id, change_id, run_id, sync, at, unrepeatable) "
             "VALUES (?, ?, ?, ?, ?, ?)",
-            (plan_id, change_id, run_id, sync, now_text(), unrepeatable),
+            (plan_id, change_id, run_id, sync, when, unrepeatable),
         )
 
-    def open_calls(self, plan_id: str, sync: str) -> set[int]:
-        """The changes whose call left and may not be repeated blindly, without an outcome."""
+    def open_calls(self, plan_id: str, sync: str) -> dict[int, datetime]:
+        """The changes whose call left and may not be repeated blindly, without an outcome; and
+        when each left."""
         rows = self._db.execute(
-            "SELECT change_id FROM calls WHERE plan_id = ? AND sync = ? AND unrepeatable "
+            "SELECT change_id, at FROM calls WHERE plan_id = ? AND sync = ? AND unrepeatable "
             "AND outcome IS NULL",
             (plan_id, sync),
         )
-        return {row[0] for row in rows}
+        return {change: datetime.fromisoformat(at) for change, at in rows}
 
     def drop_call(self, plan_id: str, change_id: int) -> None:
         """The call never had its effect."""

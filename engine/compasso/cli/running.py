@@ -251,4 +251,6 @@ def client_of(project: Project, state: State) -> Any:
     clock = SystemClock()
     ledger = SqliteLedger(Path(state.directory) / "budget.sqlite")
     budget = Budget(project.budget.requests_per_minute, project.budget.reserve, clock, ledger)
-    return Client(project.connectif.base_url, reveal, budget, clock)
+    client = Client(project.connectif.base_url, reveal, budget, clock)
+    client.late_seconds = project.connectif.late_seconds
+    return client

@@ -27,6 +27,9 @@ _REFUSALS = 30  # 429 in a row for one request: others leave nothing of the acco
 _PLACE_SECONDS = 0.05  # between looks for a place among the requests that may be sent
 # No connection was made, so the request cannot have had an effect.
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+# These say that the server itself is done with a request; others come from what stands before it.
+_OVER = frozenset({500, 503})
+LATE_SECONDS = 90.0  # longer than the read timeout below
 _TIMEOUT = httpx.Timeout(30.0, read=60.0, write=120.0)
 
 
@@ -75,12 +78,14 @@ class Seen:
 class LostAnswer(Exception):  # noqa: N818 - what happened, not whose fault
     """A request was sent, and nobody knows whether it had its effect.
 
-    `left` is False when it surely had none: no connection was made.
+    `left` is False when it surely had none: no connection was made. `over` is True when the
+    server is done with it: otherwise it may still have its effect later.
     """
 
-    def __init__(self, what: str, *, left: bool = True) -> None:
+    def __init__(self, what: str, *, left: bool = True, over: bool = False) -> None:
         super().__init__(what)
         self.left = left
+        self.over = over
 
 
 class LimitReached(Exception):  # noqa: N818 - what happened, not whose fault
@@ -110,6 +115,8 @@ class Client:
         # How many of these are kept for claims that go before this one.
         self.kept: Callable[[Claim], int] = lambda _claim: 0
         self.tries = TRIES
+        # How long after its sending a request whose answer was lost may still be carried out.
+        self.late_seconds = LATE_SECONDS
         # Called while a request waits for its turn; may raise to give it up.
         self.check: Callable[[], None] = lambda: None
         # Told of each request that was sent.
@@ -293,7 +300,8 @@ class Client:
                     raise Unreachable(self.base_url, f"refused {refusals} times (429)")
                 continue
             if once_only and (lost is None or lost.left):
-                raise lost or LostAnswer(self._breaker.last)
+                over = answer is not None and answer.status in _OVER
+                raise lost or LostAnswer(self._breaker.last, over=over)
             attempt += 1
             if self._breaker.open:
                 continue
@@ -397,7 +405,7 @@ def _answer(response: httpx.Response) -> Answer:
             body = json.loads(response.content)
         except ValueError as error:
             if response.is_success:  # a body that broke off: the effect may be there
-                raise LostAnswer("the answer broke off") from error
+                raise LostAnswer("the answer broke off", over=True) from error
     return Answer(response.status_code, body, response.text if body is None else "")
 
 

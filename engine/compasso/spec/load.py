@@ -293,7 +293,9 @@ def _connectif(settings: Mapping[str, Any], root: Path, document: Document) -> C
     url = os.environ.get("CONNECTIF_BASE_URL") or str(settings["base_url"])
     place = nearest(document.positions, ("connectif", "api_key"), document.file)
     return ConnectifSettings(
-        base_url=url.rstrip("/"), api_key=Secret(str(settings["api_key"]), root, place)
+        base_url=url.rstrip("/"),
+        api_key=Secret(str(settings["api_key"]), root, place),
+        late_seconds=float(settings["late_seconds"]),
     )
 
 

@@ -40,6 +40,12 @@ class ConnectifShape(Shape):
         "${env:CONNECTIF_API_KEY}",
         description="The key, as a reference to a secret: ${env:NAME} or ${file:PATH}.",
     )
+    late_seconds: int = Field(
+        90,
+        ge=0,
+        description="How long after it was sent Connectif may still carry out a request whose "
+        "answer was lost. A purchase is sent again only after that.",
+    )
 
 
 class BudgetShape(Shape):

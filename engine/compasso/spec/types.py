@@ -168,6 +168,7 @@ class ConnectifSettings:
 
     base_url: str = "https://api.connectif.cloud"
     api_key: Secret | None = None
+    late_seconds: float = 90.0  # how long a request may be carried out after it was sent
 
 
 @dataclass(frozen=True, slots=True)

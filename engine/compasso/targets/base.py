@@ -98,6 +98,8 @@ class Target:
     open_fields: bool = False  # the account may define more fields
     any_of: tuple[str, ...] = ()  # of these fields every record needs at least one
     can_update: bool = True
+    # The API may make a second record of one key, and delete one that was just made anew.
+    may_double: bool = False
     requests_a_change: int = 1  # 2: a change is a delete and a create
     lines: LineTotals | None = None
     # The record among what the look-up answered, where that is a list.

@@ -91,6 +91,7 @@ TARGET = Target(
     required=("purchaseId", "totalPrice", "totalQuantity", "products"),
     any_of=("contactEmail", "contactExternalId"),
     can_update=False,
+    may_double=True,  # what a repeated id does is not documented (section 10)
     person={"contactEmail": "email", "contactExternalId": "external_id"},
     look_up=_look_up,
     removal=_removal,

@@ -16,7 +16,7 @@ from compasso.applying.explain import explain
 from compasso.applying.history import Told, remember
 from compasso.applying.journal import APPLIED, FAILED, GONE, UNCERTAIN, Outcome
 from compasso.applying.runners.base import Work
-from compasso.connectif import Answer, LostAnswer, NoAnswer
+from compasso.connectif import Answer, Client, LostAnswer, NoAnswer
 from compasso.model import ApiCall, Batch, Change, CompassoError, Operation, Route
 from compasso.state import Commit
 from compasso.targets import Delivery, Target, load_target
@@ -113,8 +113,9 @@ class CallRunner:
 
         def intend() -> None:
             work.journal.intend_call(
-                work.plan.plan_id, change.change_id, work.run_id, change.sync, unrepeatable=once
-            )
+                work.plan.plan_id, change.change_id, work.run_id, change.sync,
+                unrepeatable=once, at=self._now(),
+            )  # fmt: skip
 
         if not once:
             try:
@@ -124,9 +125,9 @@ class CallRunner:
             return await self._judge(change, batch, target, answer)
         anew = change.operation is Operation.UPDATE
         if anew:  # a record that cannot be changed: it goes, and is made again
-            answer = await work.client.send(target.removal(change), claim, leaving=intend)
-            if not answer.ok and answer.status != 404:
-                return Outcome(change.change_id, FAILED, answer.status, answer.reason())
+            refused = await self._remove(change, batch, target, intend)
+            if refused is not None:
+                return refused
         elif change.key in self._conflicts(change.sync):
             found = await self._look_up(change, batch, target)
             if found is not None:
@@ -145,20 +146,60 @@ class CallRunner:
     ) -> Outcome:
         """Send a POST until it is known what became of it, and never when it may be there."""
         work = self.work
+        left = _Leaving(work.client, intend)
         for attempt in range(work.client.tries):
             try:
-                answer = await work.client.send_once(call, work.claim(batch), leaving=intend)
-            except LostAnswer:
+                answer = await work.client.send_once(call, work.claim(batch), leaving=left)
+            except LostAnswer as lost:
                 if delivery is Delivery.AT_MOST_ONCE:
                     return Outcome(change.change_id, UNCERTAIN, 0, LOST)
                 await work.client.pause(attempt, at_least=_LOOK_UP_AFTER)
                 found = await self._look_up(change, batch, target)
+                if found is None and target.may_double and not lost.over:
+                    # It may still be carried out: that it is not there yet says nothing.
+                    await self._pause(change.sync, left.late_for())
+                    found = await self._look_up(change, batch, target)
                 if found is not None:
                     return found
             else:
                 return await self._judge(change, batch, target, answer)
         reason = f"no answer to {work.client.tries} tries, and it is not there"
         return Outcome(change.change_id, FAILED, 0, reason)
+
+    async def _remove(
+        self, change: Change, batch: Batch, target: Target, intend: Callable[[], None]
+    ) -> Outcome | None:
+        """Delete a record that is made anew after it; None when it is gone.
+
+        A DELETE that is carried out late must not find the new record.
+        """
+        work = self.work
+        left = _Leaving(work.client, intend)
+        for attempt in range(work.client.tries):
+            try:
+                answer = await work.client.send_once(
+                    target.removal(change), work.claim(batch), leaving=left
+                )
+            except LostAnswer as lost:
+                await work.client.pause(attempt)
+                if not lost.over:
+                    await self._pause(change.sync, left.late_for())
+                continue
+            if answer.ok or answer.status == 404:
+                return None
+            return Outcome(change.change_id, FAILED, answer.status, answer.reason())
+        reason = f"no answer to {work.client.tries} tries to delete it"
+        return Outcome(change.change_id, FAILED, 0, reason)
+
+    async def _pause(self, sync: str, seconds: float) -> None:
+        if seconds > 0:
+            self.work.show(
+                sync, f"an answer was lost: for {seconds:.0f} s it may still have its effect"
+            )
+            await self.work.client.pause(0, at_least=seconds)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self.work.client.clock.now(), UTC)
 
     async def _judge(self, change: Change, batch: Batch, target: Target, answer: Answer) -> Outcome:
         """What an answer means for the record."""
@@ -211,6 +252,10 @@ class CallRunner:
         left = work.journal.open_calls(plan.plan_id, sync)
         if not left:
             return 0
+        # What left just now may still be carried out; the clock may have been set since.
+        ago = min((self._now() - at).total_seconds() for at in left.values())
+        clock, late = work.client.clock, work.client.late_seconds
+        over = clock.monotonic() + (min(late, late - ago) if target.may_double else 0.0)
         settled = 0
         for batch in plan.batches:
             within = {c for c in left if batch.first <= c <= batch.last}
@@ -224,6 +269,9 @@ class CallRunner:
                     found: Outcome | None = Outcome(change.change_id, UNCERTAIN, 0, LOST)
                 else:
                     found = await self._look_up(change, batch, target)
+                    if not _is_applied(found) and clock.monotonic() < over:
+                        await self._pause(sync, over - clock.monotonic())
+                        found = await self._look_up(change, batch, target)
                 if change.operation is Operation.UPDATE and not _is_applied(found):
                     # It was to be made anew: still the old one, or deleted and not made.
                     lost = Outcome(change.change_id, GONE, 0, NOT_REMADE)
@@ -291,6 +339,23 @@ RUNNER = CallRunner
 
 def _is_applied(outcome: Outcome | None) -> bool:
     return outcome is not None and outcome.outcome == APPLIED
+
+
+class _Leaving:
+    """Notes when a request leaves."""
+
+    def __init__(self, client: Client, intend: Callable[[], None]) -> None:
+        self._client = client
+        self._intend = intend
+        self._at = client.clock.monotonic()
+
+    def __call__(self) -> None:
+        self._at = self._client.clock.monotonic()
+        self._intend()
+
+    def late_for(self) -> float:
+        """For how many seconds from now the request may still be carried out."""
+        return self._at + self._client.late_seconds - self._client.clock.monotonic()
 
 
 def delivery_of(work: Work, sync: str, target: Target, call: ApiCall) -> Delivery:

@@ -105,7 +105,7 @@ class ExportRunner:
                     fetched.append(one)
                     if not replace:
                         await self._write(job, connection, [one], replace=False)
-                if replace:
+                if replace and fetched:
                     await self._write(job, connection, fetched, replace=True)
             finally:
                 connection.close()
