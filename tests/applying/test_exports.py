@@ -484,6 +484,27 @@ def test_killed_while_a_whole_is_replaced_the_old_one_stays_until_the_new_one_is
     assert step > 5
 
 
+@pytest.mark.parametrize("mode", ["append", "replace"])
+def test_a_saved_plan_goes_on_after_a_kill_at_any_step(mode, world, tmp_path):
+    """Also when the state knows of all pieces, and the journal does not yet."""
+    spec = ACTIVITIES.replace("INTO", INTO["csv"]).replace("append", mode)
+    step, finished = 0, False
+    while not finished:
+        step += 1
+        shop, plan = world(spec), tmp_path / f"{step}.plan"
+        try:
+            shop.apply(Fuse(step, after=True), plan)
+            finished = True
+        except Killed:
+            result, _ = shop.apply(saved=plan)
+            assert (result.failed, result.skipped) == (0, 0)
+        assert shop.sent("POST", "/exports/") == 2
+        assert len(rows_of(shop.folder / "exports/sales.csv")) == 4
+        shutil.rmtree(shop.folder / ".compasso")
+        shutil.rmtree(shop.folder / "exports")
+    assert step > 8
+
+
 MISTAKES = {
     "a path that leads out": (CONTACTS, "exports/people.csv", "../people.csv", "inside the project"),
     "the project's own file": (CONTACTS, "{csv: exports/people.csv}", "{csv: compasso.yml}", "ends in .csv"),

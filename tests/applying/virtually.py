@@ -8,7 +8,7 @@ import httpx
 
 from compasso.applying import Journal, apply_plan, has_left_over, recover
 from compasso.connectif import Budget, Client, SqliteLedger
-from compasso.planning import PlanOptions, look_at_account, make_plan
+from compasso.planning import PlanOptions, look_at_account, make_plan, open_plan
 from compasso.sandbox.app import create_app
 from compasso.sandbox.seed import seed
 from compasso.sandbox.settings import Behaviour, SandboxSettings
@@ -68,8 +68,11 @@ class World:
     def state(self):
         return LocalState(self.folder / ".compasso" / "default")
 
-    def apply(self, fuse=None):
-        """One run of `compasso apply`: what it did, and how many changes it had planned."""
+    def apply(self, fuse=None, saved=None):
+        """One run of `compasso apply`: what it did, and how many changes it had planned.
+
+        `saved` is a plan file: it is made at the first run, and applied again by the others.
+        """
         fuse = fuse or Fuse()
         world = self
 
@@ -99,7 +102,8 @@ class World:
                     await recover(state, c, names, DyingJournal)
                 account = await look_at_account(c, workflows=True)
                 options = PlanOptions(account=account, now=self.now())
-                with make_plan(project, state, options=options) as plan:
+                old = saved is not None and saved.exists()
+                with open_plan(saved) if old else make_plan(project, state, saved, options) as plan:
                     planned = sum(b.rows for b in plan.batches)
                     result = await apply_plan(
                         plan,

@@ -14,6 +14,8 @@ from pathlib import Path
 from templates import Template, make_template
 from world import World
 
+from compasso.engine import cursor
+
 RUNS_OF_A_SHOP = 100
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 _SHOWN_EVENTS = 150
@@ -26,6 +28,8 @@ def workshop():
     before, pace = tempfile.tempdir, gc.get_threshold()
     gc.freeze()  # what is there already is not looked at again and again
     gc.set_threshold(50_000, 20, 50)
+    with cursor() as connection:  # the tables are tiny: a second thread only costs time
+        connection.execute("SET GLOBAL threads = 1")
     with tempfile.TemporaryDirectory(prefix="compasso-simulation-", dir=parent) as folder:
         tempfile.tempdir = folder
         try:
@@ -34,6 +38,8 @@ def workshop():
             tempfile.tempdir = before
             gc.set_threshold(*pace)
             gc.unfreeze()
+            with cursor() as connection:
+                connection.execute("RESET GLOBAL threads")
 
 
 def play(seed: int, folder: Path, template: Template | None = None) -> World:

@@ -84,7 +84,9 @@ fields:
             email = NOBODY if some.random() < 0.05 else some.choice(BUYERS)
             lines = [(sku, some.randint(1, 3)) for sku in some.sample(SKUS, k=some.choice([1, 2]))]
             self.rows[key] = (email, f"2024-01-0{some.randint(1, 9)}", lines)
-        for key in some.sample(sorted(self.rows), k=min(len(self.rows), some.choice([0, 0, 1, 2]))):
+        for key in some.sample(
+            sorted(self.rows), k=min(len(self.rows) - 1, some.choice([0, 0, 1, 2]))
+        ):
             del self.rows[key]
 
     def write(self, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """A simulated account, its network and its clock do their worst; nothing is lost or done twice.
 
 `python -m pytest tests/simulation --seed N` plays seed N alone and prints what happened.
-COMPASSO_SEEDS says how many runs the long suite plays (500 by default).
+COMPASSO_SEEDS says how many runs the long suite plays (10,000 by default).
 """
 
 import os
@@ -13,17 +13,20 @@ from templates import make_template
 from compasso.sandbox.faults import KINDS
 
 # Seeds that broke once, with their shops, and what they found. What a seed means changes with the
-# shops and the faults, so each finding also has a test of its own (test_two_at_once.py here;
-# tests/connectif for a clock set forward, which let more requests through than the limit).
+# shops and the faults, so each finding also has a test of its own.
 ONCE_BROKEN = {
-    1269: (25, "the copy of a plan that another apply had just ended was missed"),
-    1762: (35, "the copy of a plan that another apply had just begun was taken away"),
+    36: (0, "a plan whose export the state had already, and the journal not yet, ended in a crash"),
+    1205: (12, "the same in another shop"),
+    3112: (31, "a purchase that was made after our patience had ended was made a second time"),
+    1289: (12, "the same, beside an export"),
 }
-# As many as CI has time for; a campaign of 10,000 takes half an hour on two cores.
-RUNS = int(os.environ.get("COMPASSO_SEEDS", "500"))
-PARTS = max(2, RUNS // 250)
+RUNS = int(os.environ.get("COMPASSO_SEEDS", "10000"))
+# Of a part of so many runs each must meet every kind of fault.
+MANY = 2_000
+PARTS = max(2, RUNS // 2_500)
 STEPS = ("intend_call", "record_call", "mark_kept", "intend_import", "record_import")
 STEPS += ("settle_import", "begin_run", "end_run", "commit", "complete", "send", "answer")
+STEPS += ("intend_export", "record_export", "settle_exports")
 
 
 @pytest.fixture
@@ -67,8 +70,8 @@ def test_many_runs_end_as_if_nothing_had_happened(part, folder, record_property)
     stats = play_many(part * RUNS // PARTS, (part + 1) * RUNS // PARTS, folder)
     record_property("simulation", dict(stats))
     if stats["runs"] >= 200:
-        rare = {"import_stuck", "expired_file", "export_stuck", "export_failed"}
-        assert {k for k in KINDS if not stats[f"fault {k}"]} <= rare
+        rare = {"import_stuck", "export_stuck"} if stats["runs"] < MANY else set()
+        assert {k for k in KINDS if not stats[f"fault {k}"]} <= rare, "every fault must be met"
         killed = {
             label for label in STEPS for w in ("before", "after") if stats[f"killed {w} {label}"]
         }

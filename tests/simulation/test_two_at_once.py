@@ -43,5 +43,6 @@ def test_recovery_does_not_ask_for_the_plan_of_another_apply(halves, tmp_path):
     day = halves.days[0]
     shutil.copytree(day.state, tmp_path / "state")
     state = LocalState(tmp_path / "state")
-    Journal(state.directory).intend_call("f" * 32, 0, "a run", "catalogue", unrepeatable=True)
+    other = halves.halves["right"][0]
+    Journal(state.directory).intend_call("f" * 32, 0, "a run", other, unrepeatable=True)
     assert asyncio.run(recover(state, None, halves.halves["left"])) == 0

@@ -34,9 +34,10 @@ KNOWN_ENDS = (
     "cannot be fetched",
 )
 # What is stuck costs two hours of polls: a few of them tell as much as many.
-RARE = {"import_stuck": 0.02, "export_stuck": 0.05, "import_failed": 0.25}
+RARE = {"import_stuck": 0.02, "export_stuck": 0.15, "import_failed": 0.25}
 OTHERS = {"rate_limit_storm", "other_clients"}  # faults that use up the budget
 MOST_LIVES = 40
+_IDS = re.compile(r"[0-9a-f]{24,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class BrokenError(AssertionError):
@@ -92,7 +93,7 @@ class World:
 
     def tell(self, text: str) -> None:
         """Note an event. Connectif's ids are random; the trace numbers them."""
-        text = re.sub(r"[0-9a-f]{24,}", self._name, text)
+        text = _IDS.sub(self._name, text)
         self.trace.append(f"{self._since():10.2f} {text}")
 
     def _name(self, match: re.Match) -> str:
