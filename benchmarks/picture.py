@@ -13,9 +13,11 @@ def draw(lines: Sequence[Measured], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
+    matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text
     from matplotlib import pyplot
 
-    shown = [line for line in lines if line.rows][::-1]
+    most = max(line.rows for line in lines)
+    shown = [line for line in lines if line.rows == most][::-1]
     mine = "#1f6f8b"
     colors = [
         "#555555" if line.label == line.floor
@@ -33,7 +35,7 @@ def draw(lines: Sequence[Measured], path: Path) -> None:
     axis.set_xscale("log")
     axis.set_xlim(right=max(line.seconds for line in shown) * 12)
     axis.set_xlabel("seconds (each step ten times the one before)")
-    axis.set_title(f"{max(line.rows for line in shown):,} rows", loc="left")
+    axis.set_title(f"{most:,} rows", loc="left")
     axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(path)
