@@ -310,11 +310,12 @@ def test_a_guard_stops_a_plan_that_would_upload_too_much(serve, project, compass
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_killed_at_any_step_the_set_gets_its_codes_once(after, project):
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_at_any_step_the_set_gets_its_codes_once(every, after, project):
     step = 0
     finished = False
     while not finished:
-        step += 1
+        step += every
         folder = project(shop_files())
         world = World(folder, seeded(), coupon_counter_seconds=0.0)
         try:

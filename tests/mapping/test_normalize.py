@@ -85,7 +85,7 @@ def test_the_countries_that_sql_takes():
     assert not {"FR", "IT", "US", "BR"} & regions
 
 
-@property_test(20, 300)
+@property_test(8, 300)
 @given(data=st.data())
 def test_numbers_are_the_same_on_both_roads(data):
     region, code, mobile = data.draw(st.sampled_from(COMPILED))

@@ -11,6 +11,7 @@ from compasso.model import SQL_TYPES, FieldType
 from compasso.planning.checks import FORMATS, compile_checks, failed_rules
 from compasso.planning.desired import _judge
 from compasso.targets import TargetField, custom_fields, load_target, target_names
+from examples import property_test
 
 CONNECTION = duckdb.connect()
 
@@ -59,7 +60,7 @@ SCHEMAS = [
 
 
 @pytest.mark.parametrize("field", SCHEMAS)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@property_test(20, 200)
 @given(data=st.data())
 def test_sql_and_jsonschema_agree(field, data):
     value = data.draw(VALUES[field.type])
@@ -188,7 +189,7 @@ def verdicts_agree(schema, kind, values):
 
 
 @pytest.mark.parametrize("kind", list(RANDOM))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@property_test(20, 200)
 @given(data=st.data())
 def test_any_schema_has_one_verdict(kind, data):
     schema = data.draw(schemas.filter(storable))
