@@ -188,7 +188,7 @@ class World:
         shutil.copytree(day.state, self.directory)
         fill(self.account, day.account)
         await self._day(day)
-        while number + 1 < len(self.template.days) and self.random.random() < 0.4:
+        while number + 1 < len(self.template.days) and self.random.random() < 0.25:
             if (
                 self._is_stale(self.template.days[number + 1], "all")
                 and self.random.random() < 0.95
