@@ -570,3 +570,21 @@ def test_a_plan_of_exports_is_a_plan_like_any_other(project, compasso):
         4,
     )
     assert "CONNECTIF_API_KEY" not in os.environ, "and it needs no key"
+
+
+def test_history_names_each_piece_with_its_export_and_what_became_of_it(world, compasso):
+    shop = world(ACTIVITIES.replace("INTO", INTO["csv"]))
+    shop.fault(kind="status", status=400, method="POST", path="/exports")
+    result, _ = shop.apply()
+    assert (result.applied, result.failed) == (1, 1)
+    ran = compasso("history", "show", result.run_id, "--project", shop.folder, "--format", "json")
+    refused, done = json.loads(ran.out)["pieces"]
+    assert (refused["outcome"], refused["import_id"]) == ("failed", None)
+    assert refused["reason"].startswith("Connectif refused the export: 400")
+    assert (done["outcome"], done["route"], done["sync"]) == ("applied", "export", "sales")
+    ran = compasso("history", "show", result.run_id, "--project", shop.folder)
+    assert f"create {done['key']}" in ran.out
+    assert f"by export {done['import_id']}: applied" in ran.out
+    assert ran.out.count(refused["key"]) == 1
+    ran = compasso("history", "of", done["key"], "--project", shop.folder)
+    assert (ran.code, ran.out.count("applied")) == (0, 1)

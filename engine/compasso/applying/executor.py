@@ -7,13 +7,14 @@ import math
 import shutil
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from compasso.applying.history import close_run
 from compasso.applying.journal import Journal
 from compasso.applying.result import ApplyResult, Limits, Progress, SyncResult
+from compasso.applying.retention import tidy
 from compasso.applying.runners import Stop, Tally, Work, make_runners
 from compasso.connectif import Claim, Client, LimitReached, Unreachable
 from compasso.model import Batch, CompassoError
@@ -52,6 +53,7 @@ async def apply_plan(
         run = _Run(plan, state, client, journal, limits or Limits(), progress, stop, command)
         if project is not None:
             run.work.root, run.work.connections = project.root, project.connections
+            run.keep = project.state.kept_history
         return await run.run()
     finally:
         journal.close()
@@ -96,6 +98,7 @@ class _Run:
         client.kept = self._kept_for_others
         client.check = self._check_stop
         self.halted: BaseException | None = None
+        self.keep: timedelta | None = None  # how long history is kept; None: forever
         self.tally = Tally(plan.syncs)
         self.work = Work(
             plan,
@@ -140,7 +143,10 @@ class _Run:
             raise
         result = self._result(reason)
         self._end("stopped" if reason else "failed records" if result.failed else "done")
-        if not self.journal.unfinished_plans() & {self.plan.plan_id} and reason is None:
+        if reason is None:
+            keep = None if self.keep is None else datetime.now(UTC) - self.keep
+            tidy(self.state, self.journal, keep, self.plan.syncs)
+        elif self.plan.plan_id not in self.journal.unfinished_plans():
             self.journal.plan_copy(self.plan.plan_id).unlink(missing_ok=True)
         return result
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from compasso.planning import Plan
 
 FOLDER = "runs"
+_LOOKS = 4
+_MOST_PARTS = 64  # files of a run under way, before they become one
 _COLUMNS = (
     "time, run_id, sync, target, key, operation, route, fields, outcome, status, import_id, reason, "
     "plan_id, change_id"
@@ -128,6 +131,8 @@ def remember(state: State, plan: Plan, told: Told) -> None:
                 "first": told.first, "last": told.last,
             },
         )  # fmt: skip
+    if sum(1 for _ in folder.glob("*.parquet")) > _MOST_PARTS:
+        close_run(state.directory, told.run_id)
 
 
 def close_run(directory: Path, run_id: str) -> None:
@@ -135,17 +140,46 @@ def close_run(directory: Path, run_id: str) -> None:
     folder = directory / FOLDER / run_id
     if not folder.is_dir():
         return
-    with cursor() as connection:
-        whole = folder.with_suffix(".parquet")
-        files = [*folder.glob("*.parquet"), *([whole] if whole.exists() else [])]
-        listed = ", ".join(quote_text(str(file)) for file in files)
-        select = (
-            f"SELECT DISTINCT {_COLUMNS} FROM read_parquet([{listed}], union_by_name=true) "
-            "ORDER BY key, time"
-        )
-        if files:
-            _write(connection, select, whole, {})
+    whole = folder.with_suffix(".parquet")
+    files = [*folder.glob("*.parquet"), *([whole] if whole.exists() else [])]
+    if files:
+        merge_files(files, whole)
     shutil.rmtree(folder)
+
+
+def merge_files(files: Sequence[Path], whole: Path) -> None:
+    """Make one file, ordered by key, of several. Killed meanwhile, no row is lost or told twice."""
+    listed = ", ".join(quote_text(str(file)) for file in files)
+    select = (
+        f"SELECT DISTINCT {_COLUMNS} FROM read_parquet([{listed}], union_by_name=true) "
+        "ORDER BY key, time"
+    )
+    with cursor() as connection:
+        _write(connection, select, whole, {})
+    for file in files:
+        if file != whole:
+            file.unlink(missing_ok=True)
+
+
+def remove_rows(file: Path, before: datetime, *, dry_run: bool = False) -> int:
+    """Remove the rows of a file from before a moment; answers how many there were."""
+    source = f"read_parquet({quote_text(str(file))})"
+    names = {"before": before.isoformat()}
+    with cursor() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        row = connection.execute(
+            f"SELECT count(*) FILTER (WHERE time < $before::TIMESTAMPTZ), count(*) FROM {source}",
+            names,
+        ).fetchone()
+        old, every = row or (0, 0)
+        if dry_run or not old:
+            return int(old)
+        if old == every:
+            file.unlink()
+        else:
+            select = f"SELECT * FROM {source} WHERE time >= $before::TIMESTAMPTZ"
+            _write(connection, select, file, names)
+    return int(old)
 
 
 def _write(connection: DuckDBPyConnection, select: str, file: Path, names: dict[str, Any]) -> None:
@@ -176,6 +210,17 @@ def failures_of(directory: Path, run_id: str, limit: int = 1000) -> list[Event]:
         directory,
         f"SELECT DISTINCT {_COLUMNS} FROM {{events}} WHERE run_id = $run "
         f"AND outcome <> 'applied' ORDER BY sync, key LIMIT {int(limit)}",
+        {"run": run_id},
+    )
+    return [_event(row) for row in rows]
+
+
+def pieces_of(directory: Path, run_id: str) -> list[Event]:
+    """The pieces of exports that a run was about."""
+    rows = _query(
+        directory,
+        f"SELECT DISTINCT {_COLUMNS} FROM {{events}} WHERE run_id = $run "
+        "AND target = 'exports' ORDER BY sync, key",
         {"run": run_id},
     )
     return [_event(row) for row in rows]
@@ -225,6 +270,15 @@ def erase(directory: Path, keys: Sequence[str], words: Sequence[str]) -> int:
 
 
 def _query(directory: Path, sql: str, names: dict[str, Any]) -> list[tuple[Any, ...]]:
+    import duckdb
+
+    for _ in range(_LOOKS - 1):
+        with suppress(duckdb.IOException):  # an apply has just made one file of several
+            return _query_once(directory, sql, names)
+    return _query_once(directory, sql, names)
+
+
+def _query_once(directory: Path, sql: str, names: dict[str, Any]) -> list[tuple[Any, ...]]:
     files = sorted(str(f) for f in (directory / FOLDER).rglob("*.parquet"))
     if not files:
         return []

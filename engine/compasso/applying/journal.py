@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS exports (
   export_id TEXT, settled INTEGER DEFAULT 0,
   PRIMARY KEY (plan_id, change_id)) WITHOUT ROWID;
 """
+_AT_ONCE = 20_000  # rows that are removed in one transaction
 # Uncertain: sent, and whether it arrived is not known (delivery: at_most_once).
 # Gone: deleted to be made anew, and not made.
 APPLIED, FAILED, UNCERTAIN, GONE = "applied", "failed", "uncertain", "gone"
@@ -385,3 +386,42 @@ class Journal:
             "AND sync IN (SELECT value FROM json_each(?1)) GROUP BY sync",
             (json.dumps(list(syncs)),),
         ).fetchall()
+
+    def needed_plans(self) -> set[str]:
+        """Plans that may still be gone on with: those with something open, and of each sync the
+        one that changed its records last (a plan file that was stopped can be applied again)."""
+        last = self._db.execute(
+            "SELECT plan_id, max(at) FROM ("
+            "SELECT sync, plan_id, at FROM calls WHERE kept UNION ALL "
+            "SELECT sync, plan_id, at FROM imports WHERE settled UNION ALL "
+            "SELECT sync, plan_id, at FROM exports WHERE settled) GROUP BY sync"
+        )
+        return {row[0] for row in last} | self.unfinished_plans()
+
+    def prune(self, before: str) -> int:
+        """Remove the runs, imports and exports from before a moment, and the calls of plans that
+        nobody can go on with, whenever they were. Answers how many runs went.
+
+        A few at a time: another process may wait to write its next step.
+        """
+        needed = json.dumps(sorted(self.needed_plans()))
+        free = "plan_id NOT IN (SELECT value FROM json_each(?1))"
+        # A call without an outcome may be under way in another process.
+        done = f"{free} AND (kept OR (outcome IS NULL AND at < ?2))"
+        chosen = f"SELECT plan_id, change_id FROM calls WHERE {done} LIMIT {_AT_ONCE}"
+        while self._remove(
+            f"DELETE FROM calls WHERE (plan_id, change_id) IN ({chosen})", needed, before
+        ):
+            pass
+        for table in ("imports", "exports"):
+            self._remove(
+                f"DELETE FROM {table} WHERE {free} AND settled AND at < ?2", needed, before
+            )
+        self._db.execute(
+            "DELETE FROM refused WHERE import_id NOT IN "
+            "(SELECT import_id FROM imports WHERE import_id IS NOT NULL)"
+        )
+        return self._remove(f"DELETE FROM runs WHERE {free} AND started < ?2", needed, before)
+
+    def _remove(self, sql: str, *values: object) -> int:
+        return self._db.execute(sql, values).rowcount

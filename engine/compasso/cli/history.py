@@ -12,6 +12,8 @@ from compasso.cli.options import Common, common, output_format
 from compasso.model import CompassoError, ExitCode
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from compasso.applying import Run
     from compasso.applying.history import Event
     from compasso.state import State
@@ -23,7 +25,8 @@ HELP = "List the applies of this project, and what each did."
     short_help=HELP,
     invoke_without_command=True,
     epilog="Examples:\n\n  compasso history\n\n  compasso history show 20261124T2104-1a2b3c\n\n"
-    "  compasso history of ana@x.es",
+    "  compasso history of ana@x.es\n\n"
+    "  compasso history prune --keep 90d",
 )
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, metavar="N")
 @output_format("text", "json")
@@ -53,7 +56,7 @@ def command(common: Common, limit: int, form: str) -> int:
 @common
 def show(common: Common, run: str, reveal: bool, limit: int, form: str) -> int:
     """Show what one apply did: by sync, operation, route and outcome, and what failed."""
-    from compasso.applying.history import counts_of, failures_of
+    from compasso.applying.history import counts_of, failures_of, pieces_of
 
     state = common.state(common.load())
     found = [r for r in _runs(state) if r.run_id.startswith(run)]
@@ -65,9 +68,11 @@ def show(common: Common, run: str, reveal: bool, limit: int, form: str) -> int:
     [one] = found
     counts = counts_of(state.directory, one.run_id)
     failures = failures_of(state.directory, one.run_id, limit)
+    pieces = pieces_of(state.directory, one.run_id)
     if form == "json":
         events = [_event(e, reveal=reveal) for e in failures]
-        click.echo(_json({**_run(one), "outcomes": counts, "failures": events}))
+        exported = [_event(e, reveal=reveal) for e in pieces]
+        click.echo(_json({**_run(one), "outcomes": counts, "failures": events, "pieces": exported}))
         return ExitCode.DONE
     click.echo(_line(one))
     for count in counts:
@@ -76,7 +81,7 @@ def show(common: Common, run: str, reveal: bool, limit: int, form: str) -> int:
             f"  {count['sync']}: {count['records']:,} {count['operation']} by {count['route']}: "
             f"{count['outcome']}{imports}"
         )
-    for event in failures:
+    for event in [*pieces, *(f for f in failures if f.target != "exports")]:
         click.echo(f"  {_shown(event, reveal=reveal)}")
     return ExitCode.DONE
 
@@ -102,6 +107,47 @@ def of(common: Common, key: str, limit: int, form: str) -> int:
     for event in events:
         click.echo(_shown(event, reveal=True))
     return ExitCode.DONE
+
+
+@command.command("prune", epilog="Example:\n\n  compasso history prune --keep 90d --dry-run")
+@click.option(
+    "--keep", metavar="TIME", help="Keep so much: 90d, 12w. Default: `state: {history}`, 400d."
+)
+@click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
+@common
+def prune(common: Common, keep: str | None, dry_run: bool) -> int:
+    """Remove the history of applies that is older than this.
+
+    An apply does so by itself when it ends. What is needed to go on after a stop, the state,
+    and the receipts of `compasso forget` are never removed.
+    """
+    from datetime import UTC, datetime
+
+    from compasso.applying import retention
+
+    project = common.load()
+    kept = project.state.kept_history if keep is None else _time(keep)
+    if kept is None:
+        click.echo("Nothing is removed: `state: {history: forever}`. Say --keep TIME.")
+        return ExitCode.DONE
+    before = datetime.now(UTC) - kept
+    state = common.state(project)
+    gone = (retention.count_older if dry_run else retention.prune)(state, before)
+    runs = f"{gone.runs:,} run{'' if gone.runs == 1 else 's'}"
+    outcomes = f"{gone.outcomes:,} outcome{'' if gone.outcomes == 1 else 's'} of records"
+    said = "Would remove" if dry_run else "Removed"
+    click.echo(f"{said} {runs} and {outcomes} from before {before:%Y-%m-%d %H:%M} UTC.")
+    return ExitCode.DONE
+
+
+def _time(text: str) -> timedelta:
+    import re
+    from datetime import timedelta
+
+    found = re.fullmatch(r"([1-9][0-9]{0,4})([dwh])", text)
+    if found is None:
+        raise CompassoError.say(f"--keep {text!r} is not a time", "such as 90d, 12w or 48h")
+    return int(found[1]) * {"h": timedelta(hours=1), "d": timedelta(1), "w": timedelta(7)}[found[2]]
 
 
 def _runs(state: State) -> list[Run]:
@@ -151,7 +197,7 @@ def _event(event: Event, *, reveal: bool) -> Mapping[str, Any]:
 
 
 def _shown(event: Event, *, reveal: bool) -> str:
-    way = f"import {event.import_id}" if event.import_id else event.route
+    way = f"{event.route} {event.import_id}" if event.import_id else event.route
     status = f" ({event.status})" if event.status else ""
     reason = f": {event.reason}" if event.reason else ""
     fields = f" {', '.join(event.fields)}" if event.fields else ""

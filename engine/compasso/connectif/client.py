@@ -260,11 +260,13 @@ class Client:
 
         return (await self._repeat(once)).status
 
-    async def pages(self, path: str) -> AsyncIterator[dict[str, Any]]:
+    async def pages(
+        self, path: str, claim: Claim | Priority = Priority.NORMAL
+    ) -> AsyncIterator[dict[str, Any]]:
         """All results of a list, following links.next (documented, D9 D10 D12)."""
         where: str | None = path
         while where:
-            answer = await self.send(ApiCall("GET", where))
+            answer = await self.send(ApiCall("GET", where), claim)
             if not answer.ok or not isinstance(answer.body, dict):
                 raise CompassoError.say(f"{path} cannot be read: {answer.reason()}")
             for item in answer.body.get("results") or []:

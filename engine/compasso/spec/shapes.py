@@ -67,6 +67,11 @@ class StateShape(Shape):
         description="Whether keys rest in clear. With `values: hashed` they are hashed too, unless "
         "this says clear; deletes need them in clear.",
     )
+    history: str = Field(
+        "400d",
+        pattern="^([1-9][0-9]{0,4}d|forever)$",
+        description="How long the history of applies is kept: days, such as 90d, or forever.",
+    )
 
 
 class FailuresShape(Shape):

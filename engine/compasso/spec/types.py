@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -186,6 +187,12 @@ class StateSettings:
     backend: str = "local"
     values: Literal["full", "hashed"] = "full"
     keys: Literal["clear", "hashed"] | None = None
+    history: str = "400d"
+
+    @property
+    def kept_history(self) -> timedelta | None:
+        """How long the history of applies is kept; None: forever."""
+        return None if self.history == "forever" else timedelta(days=int(self.history[:-1]))
 
     @property
     def hashed_keys(self) -> bool:

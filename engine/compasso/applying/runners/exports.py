@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from compasso.applying.archive import BadFile, read_rows, unpack
 from compasso.applying.destinations import CannotWrite, Load, Place, write_loads
-from compasso.applying.journal import ExportIntent
+from compasso.applying.history import Told, remember
+from compasso.applying.journal import APPLIED, FAILED, ExportIntent
 from compasso.applying.runners.base import Work
-from compasso.connectif import LostAnswer
+from compasso.connectif import Claim, LostAnswer
 from compasso.model import ApiCall, Batch, Change, CompassoError, Json, Operation
 from compasso.planning.exports import bounds
 from compasso.state import Commit
@@ -57,6 +58,7 @@ class _Fetched:
     change: Change
     load: Load | None
     reason: str = ""
+    export_id: str | None = None
 
 
 class ExportRunner:
@@ -149,7 +151,7 @@ class ExportRunner:
             )
             await self._pause(job.sync, interval, said)
             interval = min(interval * 1.6, _SLOWEST_POLL)
-            for one in await self._poll(running):
+            for one in await self._poll(job, running):
                 running.remove(one)
                 interval = 1.0
                 moved = self.client.clock.monotonic()
@@ -171,7 +173,7 @@ class ExportRunner:
                     waiting.remove(change)
                     self.work.tally.applied[job.sync] += 1
                 continue
-            export_id = (intent.export_id or await self.find(intent)) if same else None
+            export_id = (intent.export_id or await self.find(job, intent)) if same else None
             if change is None or export_id is None:
                 self.journal.drop_export(intent.plan_id, intent.change_id)
                 continue
@@ -193,11 +195,11 @@ class ExportRunner:
         """Whether the state has the piece already, from after the export was asked for."""
         return any(r.applied_at >= intent.at for r in self.work.state.records(sync, intent.piece))
 
-    async def find(self, intent: ExportIntent) -> str | None:
+    async def find(self, job: _Job, intent: ExportIntent) -> str | None:
         """The export whose answer was lost, in the account's list, newest first."""
         asked = json.loads(intent.body)
         known = {i.export_id for i in self.journal.exports()}
-        async for item in self.client.pages("/exports/"):
+        async for item in self.client.pages("/exports/", job.claim()):
             created = _moment(item.get("createdAt"))
             if created is not None and created < intent.at - _CLOCK_SKEW:
                 return None
@@ -223,11 +225,11 @@ class ExportRunner:
         for attempt in range(self.client.tries):
             try:
                 answer = await self.client.send_once(
-                    call, job.batch.priority, leaving=lambda: self.journal.intend_export(intent)
+                    call, job.claim(), leaving=lambda: self.journal.intend_export(intent)
                 )
             except LostAnswer:
                 await self.client.pause(attempt, at_least=_LOOK_AFTER)
-                export_id = await self.find(intent)
+                export_id = await self.find(job, intent)
                 if export_id is None:
                     continue
                 break
@@ -251,15 +253,15 @@ class ExportRunner:
             await self.client.clock.sleep(min(left, 0.5))
             self.work.check_stop()
 
-    async def _poll(self, running: list[_Running]) -> list[_Running]:
+    async def _poll(self, job: _Job, running: list[_Running]) -> list[_Running]:
         """The exports that are over now: one request for all, if the list still shows them."""
         seen: dict[str, Any] = {}
         if len(running) > 1:
-            answer = await self.client.send(ApiCall("GET", "/exports/"))
+            answer = await self.client.send(ApiCall("GET", "/exports/"), job.claim())
             if answer.ok and isinstance(answer.body, dict):
                 seen = {str(e.get("id")): e for e in answer.body.get("results") or []}
         for one in running:
-            one.last = seen.get(one.export_id) or await self._look(one.export_id)
+            one.last = seen.get(one.export_id) or await self._look(job, one.export_id)
         now = self.client.clock.monotonic()
         return [
             one
@@ -267,8 +269,8 @@ class ExportRunner:
             if one.last.get("status") in _DONE or now - one.since > PATIENCE_SECONDS
         ]
 
-    async def _look(self, export_id: str) -> dict[str, Any]:
-        answer = await self.client.send(ApiCall("GET", f"/exports/{export_id}"))
+    async def _look(self, job: _Job, export_id: str) -> dict[str, Any]:
+        answer = await self.client.send(ApiCall("GET", f"/exports/{export_id}"), job.claim())
         if answer.status == 404:
             return {"status": "error", "gone": True}
         return dict(answer.body) if answer.ok and isinstance(answer.body, dict) else {}
@@ -281,28 +283,28 @@ class ExportRunner:
         if status == "error":
             gone = "the export was deleted in Connectif"
             said = gone if one.last.get("gone") else "Connectif could not make it (status error)"
-            return _Fetched(change, None, f"{said}; the next plan asks for it again")
+            return _Fetched(change, None, f"{said}; the next plan asks for it again", one.export_id)
         if status != "finished":
             hours = f"{PATIENCE_SECONDS / 3600:.0f} hours"
-            return _Fetched(change, None, f"the export did not end within {hours}")
+            return _Fetched(change, None, f"the export did not end within {hours}", one.export_id)
         archive = folder / f"{change.change_id}.zip"
         try:
-            await self._download(job.sync, one, archive)
+            await self._download(job, one, archive)
             self.work.check_stop()
             total = one.last.get("total")
             load = await asyncio.to_thread(_read, job, change, connection, archive, total)
         except BadFile as bad:
-            return _Fetched(change, None, str(bad))
+            return _Fetched(change, None, str(bad), one.export_id)
         finally:
             archive.unlink(missing_ok=True)
-        return _Fetched(change, load)
+        return _Fetched(change, load, export_id=one.export_id)
 
-    async def _download(self, sync: str, one: _Running, archive: Path) -> None:
+    async def _download(self, job: _Job, one: _Running, archive: Path) -> None:
         """Fetch the file. Each GET gives a new address, so a dead one is no loss (documented)."""
         status = 0
         for _ in range(_ADDRESSES):
-            self.work.show(sync, "fetching a file")
-            one.last = await self._look(one.export_id) or one.last
+            self.work.show(job.sync, "fetching a file")
+            one.last = await self._look(job, one.export_id) or one.last
             url = one.last.get("fileUrl")
             if not url:
                 raise BadFile("the export has finished, but Connectif gives no address of its file")
@@ -339,6 +341,7 @@ class ExportRunner:
             for table in filter(None, (load.rows, load.products)):
                 connection.execute(f"DROP TABLE IF EXISTS {table}")
         changes = sorted(f.change.change_id for f in fetched)
+        self._remember(job, fetched, failures)
         self.work.state.commit(
             Commit(
                 sync=job.sync,
@@ -354,6 +357,20 @@ class ExportRunner:
         )
         self.journal.settle_exports(self.work.plan.plan_id, changes)
         self._count(job, fetched, failures)
+
+    def _remember(
+        self, job: _Job, fetched: Sequence[_Fetched], failures: Mapping[int, str]
+    ) -> None:
+        """For `compasso history`: each piece, by which export it came, and what became of it."""
+        for f in fetched:
+            change = f.change.change_id
+            outcome = FAILED if change in failures else APPLIED
+            told = Told(
+                job.sync, job.batch.target, job.batch.route, self.work.run_id, self._now(), change,
+                change, [change], {change: (outcome, None, failures.get(change), None, None)},
+                f.export_id,
+            )  # fmt: skip
+            remember(self.work.state, self.work.plan, told)
 
     def _count(self, job: _Job, fetched: Sequence[_Fetched], failures: Mapping[int, str]) -> None:
         tally = self.work.tally
@@ -376,6 +393,7 @@ class _Job:
     """One export spec under way, as the plan has it."""
 
     def __init__(self, work: Work, sync: str, batch: Batch) -> None:
+        self.work = work
         self.sync = sync
         self.batch = batch
         self.options = work.plan.options(sync)
@@ -397,6 +415,10 @@ class _Job:
             address=address,
             ours=work.state.count(sync) > 0 or bool(work.journal.exports(sync)),
         )
+
+    def claim(self) -> Claim:
+        """The place in the budget's line that its requests have."""
+        return self.work.claim(self.batch)
 
     def body(self, piece: str) -> dict[str, Json]:
         """The body of the request for a piece (8.1, 8.2)."""
