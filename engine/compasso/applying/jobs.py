@@ -104,17 +104,25 @@ async def refused_rows(
     return rows
 
 
-def read_report(file: Path) -> list[tuple[str, str]]:
+def read_report(file: Path, uploaded: Sequence[str] = ()) -> list[tuple[str, str]]:
     """Key and reason of each row of an error report. Its columns are not known (a guess): those
-    of the file that was uploaded, and one more."""
+    of the file that was uploaded, of which the first is the key, and what says the reason. Where
+    these are not known, the key is found by its usual names and the last column is the reason."""
     with file.open(encoding="utf-8-sig", newline="") as text:
         first = text.readline()
         text.seek(0)
         delimiter = ";" if first.count(";") > first.count(",") else ","
         rows = csv.reader(text, delimiter=delimiter)
         header = [name.strip() for name in next(rows, [])]
-        key_at = next((header.index(k) for k in _KEY_COLUMNS if k in header), 0)
-        return [(row[key_at], row[-1]) for row in rows if len(row) > key_at]
+        named = (k for k in [*uploaded[:1], *_KEY_COLUMNS] if k in header)
+        key_at = header.index(next(named, header[0])) if header else 0
+        reasons = [i for i, name in enumerate(header) if name not in uploaded]
+        said_at = reasons if uploaded else reasons[-1:]
+        return [
+            (row[key_at], "; ".join(row[i] for i in said_at if i < len(row) and row[i]))
+            for row in rows
+            if len(row) > key_at
+        ]
 
 
 async def delete_job(client: Client, kind: str, job: Job) -> None:

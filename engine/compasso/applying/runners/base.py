@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -21,6 +22,15 @@ _SHOWN_FAILURES = 1000
 
 class Stop(Exception):  # noqa: N818 - a signal
     """Work is left, for this reason."""
+
+
+def moment(text: object) -> datetime | None:
+    """A time of the API; without a zone it is UTC. None if it is not one."""
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 class Tally:

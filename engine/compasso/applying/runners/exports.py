@@ -21,7 +21,7 @@ from compasso.applying.archive import BadFile, read_rows, unpack
 from compasso.applying.destinations import CannotWrite, Load, Place, write_loads
 from compasso.applying.history import Told, remember
 from compasso.applying.journal import APPLIED, FAILED, ExportIntent
-from compasso.applying.runners.base import Work
+from compasso.applying.runners.base import Work, moment
 from compasso.connectif import Claim, LostAnswer
 from compasso.model import ApiCall, Batch, Change, CompassoError, Json, Operation
 from compasso.planning.exports import bounds
@@ -200,7 +200,7 @@ class ExportRunner:
         asked = json.loads(intent.body)
         known = {i.export_id for i in self.journal.exports()}
         async for item in self.client.pages("/exports/", job.claim()):
-            created = _moment(item.get("createdAt"))
+            created = moment(item.get("createdAt"))
             if created is not None and created < intent.at - _CLOCK_SKEW:
                 return None
             same = item.get("exportType") == asked["kind"]
@@ -486,14 +486,6 @@ def _iso(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _moment(text: object) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
 def _same_filters(have: Mapping[str, Any], want: Mapping[str, Any]) -> bool:
     """Whether two sets of filters ask for the same, whatever form their moments have."""
     given = {k: v for k, v in have.items() if v not in (None, [], "")}
@@ -505,7 +497,7 @@ def _same_filters(have: Mapping[str, Any], want: Mapping[str, Any]) -> bool:
             if not isinstance(other, list) or sorted(map(str, value)) != sorted(map(str, other)):
                 return False
         elif str(value) != str(other):
-            moments = _moment(value), _moment(other)
+            moments = moment(value), moment(other)
             if None in moments or moments[0] != moments[1]:
                 return False
     return True

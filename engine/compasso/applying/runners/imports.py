@@ -7,7 +7,6 @@ is uploaded again: by type, number of rows and time.
 from __future__ import annotations
 
 import asyncio
-import csv
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,8 +16,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from compasso.applying.history import Told, remember
+from compasso.applying.jobs import read_report
 from compasso.applying.journal import FAILED, ImportIntent, RefusedRow
-from compasso.applying.runners.base import Work
+from compasso.applying.runners.base import Work, moment
 from compasso.applying.stocks import codes_still_needed
 from compasso.connectif import LostAnswer
 from compasso.model import Batch, CompassoError
@@ -151,7 +151,7 @@ class ImportRunner:
         coupon_set = self.plan.options(intent.sync).get("coupon_set_id")
         batch = next(b for b in self.plan.batches if b.batch_id == intent.batch_id)
         for found in await self.client.list_imports(self.work.claim(batch)):
-            created = _moment(found.get("createdAt"))
+            created = moment(found.get("createdAt"))
             if (
                 found.get("type") == intent.type
                 and found.get("total") == intent.total
@@ -359,26 +359,12 @@ RUNNER = ImportRunner
 
 
 def read_error_report(file: Path, columns: Sequence[str], keys: dict[str, int]) -> dict[int, str]:
-    """The failed changes of an error report. Its own columns are not known (a guess): the key
-    column is found by name or else taken as the first, the reason is what our file had not."""
+    """The failed changes of the error report of a file with these columns."""
     failures: dict[int, str] = {}
-    with file.open(encoding="utf-8-sig", newline="") as text:
-        sample = text.readline()
-        text.seek(0)
-        delimiter = ";" if sample.count(";") > sample.count(",") else ","
-        rows = csv.reader(text, delimiter=delimiter)
-        header = [h.strip() for h in next(rows, [])]
-        key_at = header.index(columns[0]) if columns[0] in header else 0
-        reason_at = [i for i, h in enumerate(header) if h not in columns]
-        for row in rows:
-            if len(row) <= key_at:
-                continue
-            change = keys.get(row[key_at])
-            if change is None:
-                change = keys.get(row[key_at].strip().lower())
-            if change is not None:
-                said = "; ".join(row[i] for i in reason_at if i < len(row) and row[i])
-                failures[change] = said or "the import refused the row"
+    for key, reason in read_report(file, columns):
+        change = keys.get(key, keys.get(key.strip().lower()))
+        if change is not None:
+            failures[change] = reason or "the import refused the row"
     return failures
 
 
@@ -386,10 +372,3 @@ def _first_of(batch: Batch, rows: int) -> Batch:
     """The first changes of a batch, as if there were no others."""
     few = min(batch.rows, rows)
     return replace(batch, last=batch.first + few - 1, rows=few)
-
-
-def _moment(text: object) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(text))
-    except ValueError:
-        return None

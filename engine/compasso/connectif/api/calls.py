@@ -34,6 +34,16 @@ def segment(value: str) -> str:
     return quote(value, safe="")
 
 
+def record_path(collection: str, store_id: str | None, own_id: str | None) -> str:
+    """The path of a product or purchase (`collection`: "product" or "purchase"), by the store's
+    id or by Connectif's. Raises ValueError unless just one of them is given."""
+    if (store_id is None) == (own_id is None):
+        raise ValueError(f"give either {collection}_id or id")
+    if store_id is not None:
+        return f"/{collection}s/{collection}-id/{segment(store_id)}"
+    return f"/{collection}s/{segment(own_id or '')}"
+
+
 def _json(body: Mapping[str, object] | None) -> Json:
     """A typed body as JSON: a TypedDict of the API is always that, which no type can say."""
     return None if body is None else cast(Json, dict(body))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Required, TypedDict
 
-from compasso.connectif.api.calls import Area, segment
+from compasso.connectif.api.calls import Area, record_path
 from compasso.model import Json
 
 
@@ -58,7 +58,7 @@ class Products(Area):
         id: str | None = None,
     ) -> Product | None:
         """GET /products/product-id/{id} or /products/{id} (D7, C4). None where there is none."""
-        found: Product | None = await self._read(_path(product_id, id))
+        found: Product | None = await self._read(record_path("product", product_id, id))
         return found
 
     async def patch(self, product_id: str, fields: ProductFields | Mapping[str, Json]) -> Product:
@@ -67,7 +67,7 @@ class Products(Area):
         `availability` can be set to instock and outofstock only. Raises Refused: 422, or 400
         E0201 where productDetailUrl is outside the store's domains.
         """
-        changed: Product = await self._change(_path(product_id, None), fields)
+        changed: Product = await self._change(record_path("product", product_id, None), fields)
         return changed
 
     async def delete(
@@ -80,12 +80,4 @@ class Products(Area):
 
         The product's history is lost for good (H11). Answers whether there was one.
         """
-        return await self._remove(_path(product_id, id))
-
-
-def _path(product_id: str | None, own_id: str | None) -> str:
-    if (product_id is None) == (own_id is None):
-        raise ValueError("give either product_id or id")
-    if product_id is not None:
-        return f"/products/product-id/{segment(product_id)}"
-    return f"/products/{segment(own_id or '')}"
+        return await self._remove(record_path("product", product_id, id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Required, TypedDict
 
-from compasso.connectif.api.calls import Area, segment
+from compasso.connectif.api.calls import Area, record_path
 
 
 class PurchaseLine(TypedDict, total=False):
@@ -82,7 +82,7 @@ class Purchases(Area):
         id: str | None = None,
     ) -> Purchase | None:
         """GET /purchases/purchase-id/{id} or /purchases/{id} (D8). None where there is none."""
-        found: Purchase | None = await self._read(_path(purchase_id, id))
+        found: Purchase | None = await self._read(record_path("purchase", purchase_id, id))
         return found
 
     async def create(self, purchase: PurchaseCreate, *, trigger_event: bool = True) -> Purchase:
@@ -108,12 +108,4 @@ class Purchases(Area):
         It makes the contact's and products' sums again (H8). Its page lists no 404, so whether
         there was one is not told.
         """
-        await self._remove(_path(purchase_id, id))
-
-
-def _path(purchase_id: str | None, own_id: str | None) -> str:
-    if (purchase_id is None) == (own_id is None):
-        raise ValueError("give either purchase_id or id")
-    if purchase_id is not None:
-        return f"/purchases/purchase-id/{segment(purchase_id)}"
-    return f"/purchases/{segment(own_id or '')}"
+        await self._remove(record_path("purchase", purchase_id, id))
