@@ -280,3 +280,15 @@ def test_no_secret_rests_in_anything_that_an_apply_leaves(sandbox, shop, compass
     for file in folder.rglob("*"):
         if file.is_file():
             assert b"topsecret" not in file.read_bytes(), file
+
+
+def test_a_webhook_hears_of_an_apply_that_came_to_no_plan(sandbox, shop, compasso, monkeypatch):
+    hook = Hook()
+    monkeypatch.setenv("HOOK", hook.url)
+    folder = shop(ANA, settings=HOOK)
+    (folder / "data/c.csv").unlink()
+    ran = compasso("apply", "--project", folder, "--auto-approve")
+    assert ran.code == 1
+    [news] = hook.told
+    assert news["events"] == ["failure"]
+    assert "failed: 0 applied" in news["text"]

@@ -129,6 +129,7 @@ def command(
         document = _carry_out(job, limits, began)
     except stopping.Stopped as stopped:
         document = {**_nothing(), "stopped": True, "reason": str(stopped)}
+        document["summary"]["requests"] = stopped.requests
         if form != "text":
             click.echo(render_result(document, form))
         _tell(project, report, document)
@@ -199,7 +200,8 @@ def _settle_left_over(job: _Job, names: list[str], limits: Limits) -> int:
     if reached:
         raise stopping.Stopped(
             f"{reached} while settling what an interrupted apply left: "
-            f"{left_over_text(job.state, names)}. Nothing is lost: run it again to go on."
+            f"{left_over_text(job.state, names)}. Nothing is lost: run it again to go on.",
+            requests,
         )
     click.echo(f"{learned:,} records were applied then and are known now.", err=True)
     return requests
@@ -215,16 +217,16 @@ async def _recover(job: _Job, names: list[str], limits: Limits) -> tuple[int, in
 
     view = PlanningView()
     learned, reached = 0, ""
+
+    def show(sync: str, waiting_for: str) -> None:
+        if waiting_for:
+            view(f"{sync}: {waiting_for}")
+
     async with client_of(job.project, job.state) as client:
         client.most = limits.max_requests
         try:
             async with asyncio.timeout(limits.deadline_seconds):
-                learned = await recover(
-                    job.state,
-                    client,
-                    tuple(names),
-                    show=lambda sync, what: view(f"{sync}: {what}"),
-                )
+                learned = await recover(job.state, client, tuple(names), show=show)
         except TimeoutError:
             reached = "Reached --deadline"
         except LimitReached:

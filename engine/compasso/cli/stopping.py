@@ -25,8 +25,13 @@ _asked = threading.Event()
 class Stopped(BaseException):
     """A signal or a limit ended the command. The text says what is left, and how to go on.
 
-    It is no Exception: nothing may swallow it as an error.
+    It is no Exception: nothing may swallow it as an error. `requests` were sent until then, as far
+    as is known.
     """
+
+    def __init__(self, text: str, requests: int = 0) -> None:
+        super().__init__(text)
+        self.requests = requests
 
 
 @contextmanager
