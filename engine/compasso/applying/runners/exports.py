@@ -13,18 +13,18 @@ import json
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from compasso.applying.archive import BadFile, read_rows, unpack
-from compasso.applying.destinations import CannotWrite, Load, Place, write_loads
+from compasso.applying.destinations import CannotWrite, Load, write_loads
+from compasso.applying.export_job import ExportJob, same_filters
 from compasso.applying.history import Told, remember
 from compasso.applying.journal import APPLIED, FAILED, ExportIntent
 from compasso.applying.runners.base import Work, moment
-from compasso.connectif import Claim, LostAnswer
-from compasso.model import ApiCall, Batch, Change, CompassoError, Json, Operation
-from compasso.planning.exports import bounds
+from compasso.connectif import LostAnswer
+from compasso.model import ApiCall, Batch, Change, CompassoError, Operation
 from compasso.state import Commit
 from compasso.targets import Target
 from compasso.temporary import working_folder
@@ -94,7 +94,7 @@ class ExportRunner:
         ]
         if not waiting:
             return
-        job = _Job(self.work, sync, batches[0])
+        job = ExportJob(self.work, sync, batches[0])
         with tempfile.TemporaryDirectory(prefix="export-", dir=working_folder()) as name:
             folder = Path(name)
             connection = duckdb.connect()
@@ -113,7 +113,7 @@ class ExportRunner:
                 connection.close()
 
     async def _fetch_all(
-        self, job: _Job, waiting: list[Change], connection: DuckDBPyConnection, folder: Path
+        self, job: ExportJob, waiting: list[Change], connection: DuckDBPyConnection, folder: Path
     ) -> AsyncIterator[_Fetched]:
         """Ask for the exports, up to five at a time, and fetch each as it ends."""
         running = await self._resume(job, waiting)
@@ -157,7 +157,7 @@ class ExportRunner:
                 moved = self.client.clock.monotonic()
                 yield await self._fetch(job, one, connection, folder)
 
-    async def _resume(self, job: _Job, waiting: list[Change]) -> list[_Running]:
+    async def _resume(self, job: ExportJob, waiting: list[Change]) -> list[_Running]:
         """Exports that an interrupted apply, of this plan or another, asked for."""
         by_piece = {change.key: change for change in waiting}
         running: list[_Running] = []
@@ -195,7 +195,7 @@ class ExportRunner:
         """Whether the state has the piece already, from after the export was asked for."""
         return any(r.applied_at >= intent.at for r in self.work.state.records(sync, intent.piece))
 
-    async def find(self, job: _Job, intent: ExportIntent) -> str | None:
+    async def find(self, job: ExportJob, intent: ExportIntent) -> str | None:
         """The export whose answer was lost, in the account's list, newest first."""
         asked = json.loads(intent.body)
         known = {i.export_id for i in self.journal.exports()}
@@ -208,12 +208,12 @@ class ExportRunner:
                 same
                 and item.get("id") not in known
                 and item.get("origin", "api") == "api"
-                and _same_filters(item.get("filters") or {}, asked["body"].get("filters") or {})
+                and same_filters(item.get("filters") or {}, asked["body"].get("filters") or {})
             ):
                 return str(item["id"])
         return None
 
-    async def _begin(self, job: _Job, change: Change) -> _Running | str | None:
+    async def _begin(self, job: ExportJob, change: Change) -> _Running | str | None:
         """Ask for an export: it runs, or why it was refused; None when the queue is full."""
         plan_id = self.work.plan.plan_id
         call = job.call(change.key)
@@ -253,7 +253,7 @@ class ExportRunner:
             await self.client.clock.sleep(min(left, 0.5))
             self.work.check_stop()
 
-    async def _poll(self, job: _Job, running: list[_Running]) -> list[_Running]:
+    async def _poll(self, job: ExportJob, running: list[_Running]) -> list[_Running]:
         """The exports that are over now: one request for all, if the list still shows them."""
         seen: dict[str, Any] = {}
         if len(running) > 1:
@@ -269,14 +269,14 @@ class ExportRunner:
             if one.last.get("status") in _DONE or now - one.since > PATIENCE_SECONDS
         ]
 
-    async def _look(self, job: _Job, export_id: str) -> dict[str, Any]:
+    async def _look(self, job: ExportJob, export_id: str) -> dict[str, Any]:
         answer = await self.client.send(ApiCall("GET", f"/exports/{export_id}"), job.claim())
         if answer.status == 404:
             return {"status": "error", "gone": True}
         return dict(answer.body) if answer.ok and isinstance(answer.body, dict) else {}
 
     async def _fetch(
-        self, job: _Job, one: _Running, connection: DuckDBPyConnection, folder: Path
+        self, job: ExportJob, one: _Running, connection: DuckDBPyConnection, folder: Path
     ) -> _Fetched:
         """The rows of an export that is over."""
         change, status = one.change, one.last.get("status")
@@ -299,7 +299,7 @@ class ExportRunner:
             archive.unlink(missing_ok=True)
         return _Fetched(change, load, export_id=one.export_id)
 
-    async def _download(self, job: _Job, one: _Running, archive: Path) -> None:
+    async def _download(self, job: ExportJob, one: _Running, archive: Path) -> None:
         """Fetch the file. Each GET gives a new address, so a dead one is no loss (documented)."""
         status = 0
         for _ in range(_ADDRESSES):
@@ -315,7 +315,7 @@ class ExportRunner:
 
     async def _write(
         self,
-        job: _Job,
+        job: ExportJob,
         connection: DuckDBPyConnection,
         fetched: Sequence[_Fetched],
         *,
@@ -359,7 +359,7 @@ class ExportRunner:
         self._count(job, fetched, failures)
 
     def _remember(
-        self, job: _Job, fetched: Sequence[_Fetched], failures: Mapping[int, str]
+        self, job: ExportJob, fetched: Sequence[_Fetched], failures: Mapping[int, str]
     ) -> None:
         """For `compasso history`: each piece, by which export it came, and what became of it."""
         for f in fetched:
@@ -372,7 +372,9 @@ class ExportRunner:
             )  # fmt: skip
             remember(self.work.state, self.work.plan, told)
 
-    def _count(self, job: _Job, fetched: Sequence[_Fetched], failures: Mapping[int, str]) -> None:
+    def _count(
+        self, job: ExportJob, fetched: Sequence[_Fetched], failures: Mapping[int, str]
+    ) -> None:
         tally = self.work.tally
         for f in fetched:
             reason = failures.get(f.change.change_id)
@@ -389,75 +391,8 @@ class ExportRunner:
 RUNNER = ExportRunner
 
 
-class _Job:
-    """One export spec under way, as the plan has it."""
-
-    def __init__(self, work: Work, sync: str, batch: Batch) -> None:
-        self.work = work
-        self.sync = sync
-        self.batch = batch
-        self.options = work.plan.options(sync)
-        into = self.options["into"]
-        address = None
-        if into["kind"] == "sql":
-            secret = work.connections.get(into["place"])
-            if secret is None:
-                raise CompassoError.say(
-                    f"compasso.yml has no connection {into['place']!r}", "add it, then apply again"
-                )
-            address = secret.reveal()
-        self.place = Place(
-            kind=into["kind"],
-            name=into["place"],
-            root=work.root,
-            table=into["table"],
-            products=into["products"],
-            address=address,
-            ours=work.state.count(sync) > 0 or bool(work.journal.exports(sync)),
-        )
-
-    def claim(self) -> Claim:
-        """The place in the budget's line that its requests have."""
-        return self.work.claim(self.batch)
-
-    def body(self, piece: str) -> dict[str, Json]:
-        """The body of the request for a piece (8.1, 8.2)."""
-        days = self.options["pieces"][piece]
-        filters: dict[str, Json] = dict(self.options["filters"])
-        what = self.options["what"]
-        if what == "data-explorer":  # days of the account's time zone, both included
-            filters |= {"fromDate": days["from"], "toDate": days["to"]}
-            return {"delimiter": ",", "filters": filters}
-        if what == "activities":
-            first, last = date.fromisoformat(days["from"]), date.fromisoformat(days["to"])
-            begin, end = bounds(first, last, self.options["timezone"])
-            filters |= {"fromDate": _iso(begin), "toDate": _iso(end)}
-        body: dict[str, Json] = {"exportType": what, "delimiter": ",", "dateFormat": "ISO"}
-        if filters:
-            body["filters"] = filters
-        if self.options["version"]:
-            body["version"] = self.options["version"]
-        return body
-
-    def call(self, piece: str) -> ApiCall:
-        """The request for a piece."""
-        report = self.options["what"] == "data-explorer"
-        return ApiCall(
-            "POST", "/exports/type/data-explorer" if report else "/exports/", self.body(piece)
-        )
-
-    def fingerprint(self, piece: str) -> str:
-        """What is asked for, as text. The same days at a later time are something else."""
-        asked = {
-            "kind": self.options["what"],
-            "body": self.body(piece),
-            "as_of": self.options["pieces"][piece]["as_of"],
-        }
-        return json.dumps(asked, sort_keys=True)
-
-
 def _read(
-    job: _Job, change: Change, connection: DuckDBPyConnection, archive: Path, total: object
+    job: ExportJob, change: Change, connection: DuckDBPyConnection, archive: Path, total: object
 ) -> Load:
     """The rows of an export's file as tables of the connection. Raises BadFile."""
     folder = archive.with_suffix("")
@@ -480,24 +415,3 @@ def _read(
             file.unlink()
         folder.rmdir()
     return Load(change.key, rows, products)
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _same_filters(have: Mapping[str, Any], want: Mapping[str, Any]) -> bool:
-    """Whether two sets of filters ask for the same, whatever form their moments have."""
-    given = {k: v for k, v in have.items() if v not in (None, [], "")}
-    if set(given) != set(want):
-        return False
-    for name, value in want.items():
-        other = given[name]
-        if isinstance(value, list):
-            if not isinstance(other, list) or sorted(map(str, value)) != sorted(map(str, other)):
-                return False
-        elif str(value) != str(other):
-            moments = moment(value), moment(other)
-            if None in moments or moments[0] != moments[1]:
-                return False
-    return True
