@@ -5,9 +5,9 @@ import itertools
 
 import pytest
 
-from compasso.connectif import Budget, Client, NoAnswer, SqliteLedger, Unreachable
+from compasso.connectif import Budget, Claim, Client, NoAnswer, SqliteLedger, Unreachable
 from compasso.connectif.breaker import FAILURES, PROBES
-from compasso.model import ApiCall, ExitCode
+from compasso.model import ApiCall, ExitCode, Priority
 from compasso.sandbox.app import create_app
 from compasso.sandbox.settings import SandboxSettings
 from compasso.sandbox.virtual import VirtualClock, VirtualTransport, run_virtually
@@ -140,3 +140,28 @@ def test_a_request_that_waits_can_be_given_up():
         return client.clock.monotonic() - begin
 
     assert world.run(work) < 12
+
+
+def test_who_tries_for_all_does_not_wait_for_what_is_kept_for_them():
+    """With a limit of requests some are kept for who goes first. When those wait for one of the
+    others to find out whether the API is back, they would wait for each other for ever."""
+    world = World()
+    world.box.faults.add({"kind": "status", "status": 503, "times": 9})
+
+    async def work(client):
+        left = 1
+
+        async def high():
+            nonlocal left
+            answer = await client.send(patch("high"), Claim(Priority.HIGH, "high"))
+            left -= 1
+            return answer
+
+        client.most = 40
+        # What is left is all for that one, as soon as the API is down.
+        client.kept = lambda claim: 40 * left if claim.who == "low" and world.seen() else 0
+        calls = [client.send(patch(f"low{i}"), Claim(Priority.LOW, "low")) for i in range(8)]
+        async with asyncio.timeout(3600):
+            return await asyncio.gather(*calls, high())
+
+    assert all(answer.ok for answer in world.run(work))

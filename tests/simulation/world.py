@@ -37,6 +37,7 @@ KNOWN_ENDS = (
 RARE = {"import_stuck": 0.02, "export_stuck": 0.15, "import_failed": 0.25}
 OTHERS = {"rate_limit_storm", "other_clients"}  # faults that use up the budget
 MOST_LIVES = 40
+LONGEST_LIFE = 8 * 3600.0  # seconds; something stuck is waited for for two hours
 _IDS = re.compile(r"[0-9a-f]{24,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -344,7 +345,10 @@ class World:
         self.tell(f"apply {name}{', a new plan' if fresh else ''}")
         task = asyncio.create_task(self._within(life, day, name, fresh, calm, stop))
         try:
-            return await task
+            async with asyncio.timeout(LONGEST_LIFE):
+                return await task
+        except TimeoutError:
+            raise BrokenError(f"an apply did not end in {LONGEST_LIFE / 3600:.0f} hours") from None
         except (Killed, asyncio.CancelledError):
             if not life.dead:
                 raise

@@ -351,7 +351,9 @@ class Client:
         while self.most is not None:
             if self.sent >= self.most:
                 raise LimitReached
-            if self.sent + self._waiting + self.kept(claim) < self.most:
+            # While the API is down one request tries, whosever it is, and the others wait for it.
+            kept = 0 if self._breaker.open else self.kept(claim)
+            if self.sent + self._waiting + kept < self.most:
                 return
             self.check()
             await self.clock.sleep(_PLACE_SECONDS)
