@@ -167,8 +167,6 @@ class Change:
 class Batch:
     """A run of changes of one sync that travels together: `first`..`last` are change ids.
 
-    Change ids rise in the order of application; numbers may be left out between them.
-
     Route call: one request for each change. Route import: one file, whose columns are
     `columns` (the first is the key).
     """
@@ -181,8 +179,12 @@ class Batch:
     priority: Priority
     first: int
     last: int
-    rows: int  # how many changes it holds
     columns: tuple[str, ...]
     size_bytes: int  # of the import file, estimated; 0 for calls
     requests: int  # what the batch is expected to cost
     reason: str  # why this route, in words for the reviewer
+
+    @property
+    def rows(self) -> int:
+        """How many changes the batch holds."""
+        return self.last - self.first + 1

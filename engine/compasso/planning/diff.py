@@ -44,7 +44,6 @@ class Diff:
     held_back: int  # deletes that wait because a row could not be read
     form: Form | None = None
     in_order: bool = False  # whether the table is in the order of the source already
-    lazy: bool = False  # whether `table` is a view over `desired`: see `diff`
 
 
 def duplicate_keys(
@@ -94,26 +93,16 @@ def diff(
     *,
     missing: Missing,
     nulls: Nulls,
-    lazily: bool = False,
 ) -> Diff:
-    """Compare desired with cached records, of the rows that were selected.
-
-    A first load is nothing but creates. `lazily`, their table is a view, which has the desired
-    table's columns and the record's `place` in it too: ten million changes are then written out
-    once, into the plan file, and never held.
-    """
+    """Compare desired with cached records, of the rows that were selected."""
     target = desired.target
     retired = dict(target.retired or {}) if missing == "retire" else {}
     typed = tuple(c.field.name for c in desired.columns if c.field.import_typed)
     empty = selected.existing == 0
     hashes = _Hashes.of(desired, selected, retired, nulls)
     _pair(connection, desired, selected, empty=empty)
-    lazy = lazily and empty and desired.in_order
     creates = _creates(desired, typed, empty, hashes)
-    if lazy:
-        own = "".join(f", m.{c.sql}" for c in desired.columns)
-        creates = creates.replace("SELECT ", f"SELECT m.rowid AS place{own}, ", 1)
-    connection.execute(f"CREATE OR REPLACE TEMP {'VIEW' if lazy else 'TABLE'} {table} AS {creates}")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {creates}")
     held_back = kept = 0
     if not empty:
         connection.execute(f"INSERT INTO {table} {_updates(desired, typed, nulls, hashes)}")
@@ -150,7 +139,6 @@ def diff(
         held_back=held_back,
         form=hashes.form if hashes else None,
         in_order=empty and desired.in_order,
-        lazy=lazy,
     )
 
 

@@ -77,14 +77,12 @@ def take_samples(
     connection: DuckDBPyConnection, found: Diff, count: int, *, reveal: bool
 ) -> list[dict[str, Any]]:
     """The first changes of each operation, sensitive values masked unless `reveal`."""
-    # A view is in that order already, and to sort it all of it would have to be worked out.
-    order = "" if found.lazy else "ORDER BY file, row, key"
     rows = [
         row
         for operation in ("create", "update", "delete")
         for row in connection.execute(
             f"SELECT operation, key, file, row, fields, before FROM {found.table} "
-            f"WHERE operation = $operation {order} LIMIT $count",
+            "WHERE operation = $operation ORDER BY file, row, key LIMIT $count",
             {"operation": operation, "count": count},
         ).fetchall()
     ]

@@ -147,8 +147,7 @@ class _Builder:
         self.plans: list[SyncPlan] = []
         self.sources: dict[str, str] = {}
         self.types: dict[str, dict[str, FieldType]] = {}
-        self.routed: list[str] = []  # the SELECT of each plan's changes, in order
-        self.firsts: list[int] = []  # and the number of its first
+        self.tables: list[str] = []
         self.bases: dict[str, str] = {}
         self.seen: dict[str, str] = {}
         self.passed: dict[str, list[str]] = {}  # failures that nothing is pending for, by sync
@@ -257,8 +256,6 @@ class _Builder:
             selected,
             missing=sync.missing,
             nulls=sync.nulls,
-            # Where changes may still be taken out of it, it must be a table.
-            lazily=sync.stock is None and not self.state.failures(sync.name),
         )
         self._keep_digests(sync.name, found, selected)
         self.passed[sync.name] = passed_failures(self.connection, self.state, sync.name, found)
@@ -329,11 +326,11 @@ class _Builder:
         settle: Callable[[Sequence[Batch]], list[Batch]] | None = None,
     ) -> None:
         """Route a sync's changes and note its plan; `settle` has the last word on its batches."""
-        routed = choose_routes(self.connection, found, route)
+        groups = choose_routes(self.connection, found, route)
         batches = make_batches(
             self.connection,
             found,
-            routed,
+            groups,
             name,
             priority,
             first_batch=self.batches,
@@ -342,9 +339,8 @@ class _Builder:
         if settle is not None:
             batches = settle(batches)
         self.batches += len(batches)
-        self.firsts.append(self.changes)
-        self.changes = max([self.changes, *(b.last + 1 for b in batches)])
-        self.routed.append(routed.changes)
+        self.changes += sum(b.rows for b in batches)
+        self.tables.append(found.table)
         self.types[name] = {c.field.name: c.field.type for c in found.desired.columns}
         samples = take_samples(
             self.connection, found, self.options.samples, reveal=self.options.reveal
@@ -371,19 +367,20 @@ class _Builder:
 
     def _write_changes(self) -> None:
         selects = []
-        for plan, changes, first in zip(self.plans, self.routed, self.firsts, strict=True):
+        for plan, table in zip(self.plans, self.tables, strict=True):
             if not plan.batches:
                 continue
+            first = plan.batches[0].first
             batch = " ".join(
-                f"WHEN nth + {first} <= {b.last} THEN {b.batch_id}" for b in plan.batches
+                f"WHEN rowid + {first} <= {b.last} THEN {b.batch_id}" for b in plan.batches
             )
             selects.append(
-                f"SELECT nth + {first} AS change_id, {quote_text(plan.name)} AS sync, operation, "
+                f"SELECT rowid + {first} AS change_id, {quote_text(plan.name)} AS sync, operation, "
                 "key, fields, before, carry, row AS source_row, file AS source_file, "
                 f"(CASE {batch} END)::INTEGER AS batch_id, row_hash_high, row_hash_low, "
                 f"source_high, source_low, {quote_text(self.bases.get(plan.name, ''))} AS basis, "
                 f"field_hashes, {_form_of(plan)} AS form "
-                f"FROM ({changes})"
+                f"FROM {table}"
             )
         empty = (
             "SELECT NULL::BIGINT AS change_id, NULL::VARCHAR AS sync, NULL::VARCHAR AS operation, "
@@ -400,17 +397,17 @@ class _Builder:
     def _write_batches(self) -> None:
         self.connection.execute(
             "CREATE TEMP TABLE requests (batch_id INTEGER, sync VARCHAR, target VARCHAR, operation "
-            "VARCHAR, route VARCHAR, priority VARCHAR, first BIGINT, last BIGINT, rows BIGINT, "
-            "columns VARCHAR[], size_bytes BIGINT, requests BIGINT, reason VARCHAR)"
+            "VARCHAR, route VARCHAR, priority VARCHAR, first BIGINT, last BIGINT, columns "
+            "VARCHAR[], size_bytes BIGINT, requests BIGINT, reason VARCHAR)"
         )
         for plan in self.plans:
             for b in plan.batches:
                 self.connection.execute(
-                    "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     [
                         b.batch_id, b.sync, b.target, b.operation.value, b.route.value,
-                        b.priority.value, b.first, b.last, b.rows, list(b.columns),
-                        b.size_bytes, b.requests, b.reason,
+                        b.priority.value, b.first, b.last, list(b.columns), b.size_bytes,
+                        b.requests, b.reason,
                     ],
                 )  # fmt: skip
         self._copy("SELECT * FROM requests ORDER BY batch_id", "requests.parquet")

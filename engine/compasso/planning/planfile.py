@@ -25,8 +25,7 @@ from compasso.state.suppression import suppressed_digest
 from compasso.targets import load_target
 from compasso.temporary import working_folder
 
-FORMAT_VERSION = "1.0"  # of the plan as a document
-FILE_VERSION = "1.1"  # of the file: 1.1 says how many changes a batch holds
+FORMAT_VERSION = "1.0"
 TABLES = ("changes.parquet", "requests.parquet", "rejects.parquet", "digests.parquet")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest time a zip can hold: the file keeps no time at all
 
@@ -34,7 +33,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest time a zip can hold: the file keeps
 def write_plan(folder: Path, manifest: Mapping[str, Any], out: Path) -> str:
     """Pack the tables of `folder` with the manifest into `out`, whole or not at all."""
     digests = {name: _digest(folder / name) for name in TABLES}
-    body = {**manifest, "format_version": FILE_VERSION, "files": digests}
+    body = {**manifest, "format_version": FORMAT_VERSION, "files": digests}
     plan_id = plan_digest(body)
     body = {**body, "plan_id": plan_id}
     draft = out.with_name(out.name + ".draft")
@@ -86,9 +85,9 @@ def _unpack(path: Path, folder: Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             manifest: dict[str, Any] = json.loads(archive.read("manifest.json"))
             version = str(manifest.get("format_version"))
-            if version != FILE_VERSION:
+            if version.split(".", 1)[0] != FORMAT_VERSION.split(".", 1)[0]:
                 raise CompassoError.say(
-                    f"{path} is a plan of format {version}; this version reads {FILE_VERSION}",
+                    f"{path} is a plan of format {version}; this version reads {FORMAT_VERSION}",
                     again,
                 )
             for name in TABLES:
@@ -182,14 +181,14 @@ class Plan:
         """What is to be sent, in the order of application."""
         with cursor() as connection:
             rows = connection.execute(
-                "SELECT batch_id, sync, target, operation, route, priority, first, last, rows, columns, "
+                "SELECT batch_id, sync, target, operation, route, priority, first, last, columns, "
                 "size_bytes, requests, reason FROM read_parquet($f) ORDER BY batch_id",
                 {"f": str(self._folder / "requests.parquet")},
             ).fetchall()
         return tuple(
             Batch(
                 row[0], row[1], row[2], Operation(row[3]), Route(row[4]), Priority(row[5]),
-                row[6], row[7], row[8], tuple(row[9]), *row[10:],
+                row[6], row[7], tuple(row[8]), *row[9:],
             )
             for row in rows
         )  # fmt: skip

@@ -37,31 +37,13 @@ class Group:
     operation: Operation
 
 
-@dataclass(frozen=True)
-class Routed:
-    """A diff's changes with their groups. `changes` and `sizes` are SELECTs in the order of
-    application, with `nth` and `grp` beside a change's columns: `nth` rises from 0, but numbers
-    may be left out."""
-
-    groups: tuple[Group, ...]
-    changes: str
-    sizes: str  # operation and size alone
-
-
 def choose_routes(
     connection: DuckDBPyConnection, found: Diff, route: Literal["auto", "calls", "import"]
-) -> Routed:
-    """Group a diff's changes by route, and bring them into the order of application."""
-    table = found.table
-    if found.lazy:
-        table = f"{found.table}_sizes"
-        connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {table} AS "
-            f"SELECT operation, mask, by_call, size, place FROM {found.table}"
-        )
+) -> list[Group]:
+    """Group a diff's changes by route; adds the column `grp` to its table, and sorts it."""
     rows = connection.execute(
         f"SELECT mask, by_call, operation = 'delete' AS gone, count(*), sum(size) "
-        f"FROM {table} GROUP BY ALL ORDER BY gone, by_call, mask"
+        f"FROM {found.table} GROUP BY ALL ORDER BY gone, by_call, mask"
     ).fetchall()
     importable = found.desired.target.import_type is not None and route != "calls"
     groups: dict[tuple[Route, int, bool], list[int]] = {}
@@ -73,7 +55,7 @@ def choose_routes(
         total[0] += count
         total[1] += size
     ordered = sorted(groups, key=lambda k: (k[2], k[0] is Route.CALL, k[1]))
-    result = tuple(
+    result = [
         Group(
             route=key[0],
             mask=key[1],
@@ -82,32 +64,9 @@ def choose_routes(
             operation=Operation.DELETE if key[2] else Operation.UPDATE,
         )
         for key in ordered
-    )
-    if found.lazy:
-        return _in_runs(connection, found, result)
+    ]
     _sort(connection, found, result)
-    columns = "rowid AS nth, grp, operation, size"
-    return Routed(result, f"SELECT *, rowid AS nth FROM {table}", f"SELECT {columns} FROM {table}")
-
-
-def _in_runs(connection: DuckDBPyConnection, found: Diff, groups: Sequence[Group]) -> Routed:
-    """The changes of a view, which are in order already: a run of them for each group.
-
-    To read them once for each group is cheaper than to sort them, and needs no place.
-    """
-    row = connection.execute(f"SELECT max(place) FROM {found.table}_sizes").fetchone()
-    step = 1 + (row[0] if row and row[0] is not None else 0)
-    case = _group_case(groups)
-    changes, sizes = [], []
-    for number in range(len(groups)):
-        kept = f" WHERE ({case}) = {number}" if len(groups) > 1 else ""
-        more = f"{number} AS grp, place + {number * step} AS nth"
-        changes.append(f"SELECT *, {more} FROM {found.table}{kept}")
-        sizes.append(f"SELECT operation, size, {more} FROM {found.table}_sizes{kept}")
-    if not groups:
-        changes = [f"SELECT *, 0 AS grp, place AS nth FROM {found.table} LIMIT 0"]
-        sizes = [f"SELECT operation, size, 0 AS grp, place AS nth FROM {found.table}_sizes LIMIT 0"]
-    return Routed(tuple(groups), " UNION ALL ".join(changes), " UNION ALL ".join(sizes))
+    return result
 
 
 def _group_case(groups: Sequence[Group]) -> str:
@@ -156,29 +115,29 @@ def _part(groups: Sequence[Group], widths: Mapping[int, int]) -> str:
 def make_batches(
     connection: DuckDBPyConnection,
     found: Diff,
-    routed: Routed,
+    groups: Sequence[Group],
     sync: str,
     priority: Priority,
     *,
     first_batch: int,
     first_change: int,
 ) -> list[Batch]:
-    """The batches of one sync, in the order of their changes."""
-    groups = routed.groups
-    columns = _columns(connection, found, routed)
+    """The batches of one sync, in the order of their changes (grp, part, file, row, key)."""
+    columns = _columns(connection, found, groups)
     # Each cell of a line ends with a comma, and the last one with the line.
     widths = {number: len(names) for number, names in columns.items()}
     width = " ".join(f"WHEN {n} THEN {w}" for n, w in widths.items())
     line = f"size + CASE grp {width} ELSE 0 END" if widths else "size"
     rows = connection.execute(
-        "SELECT grp, part, count(*), sum(line), count(*) FILTER (operation = 'create'), min(nth), "
-        f"max(nth) FROM (SELECT *, {_part(groups, widths)} AS part FROM (SELECT *, "
+        "SELECT grp, part, count(*), sum(line), count(*) FILTER (operation = 'create') FROM "
+        f"(SELECT grp, line, operation, {_part(groups, widths)} AS part FROM (SELECT *, "
         "sum(line) OVER (ROWS UNBOUNDED PRECEDING) AS running FROM "
-        f"(SELECT grp, nth, operation, {line} AS line FROM ({routed.sizes})))) "
+        f"(SELECT grp, operation, {line} AS line FROM {found.table}))) "
         "GROUP BY grp, part ORDER BY grp, part"
     ).fetchall()
     batches: list[Batch] = []
-    for grp, _, count, size, creates, first, last in rows:
+    change = first_change
+    for grp, _, count, size, creates in rows:
         group = groups[grp]
         by_import = group.route is Route.IMPORT
         operation = group.operation
@@ -192,15 +151,15 @@ def make_batches(
                 operation=operation,
                 route=group.route,
                 priority=priority,
-                first=first_change + first,
-                last=first_change + last,
-                rows=count,
+                first=change,
+                last=change + count - 1,
                 columns=columns.get(grp, ()),
                 size_bytes=size + _header(columns[grp]) if by_import else 0,
                 requests=IMPORT_REQUESTS if by_import else _calls(found, operation, count, creates),
                 reason=_reason(found, group, count),
             )
         )
+        change += count
     return batches
 
 
@@ -217,24 +176,21 @@ def _header(columns: Sequence[str]) -> int:
 
 
 def _columns(
-    connection: DuckDBPyConnection, found: Diff, routed: Routed
+    connection: DuckDBPyConnection, found: Diff, groups: Sequence[Group]
 ) -> dict[int, tuple[str, ...]]:
     """The columns of each group's files: the key, what every file must have, and each field that
     changes."""
     desired = found.desired
-    if not any(group.route is Route.IMPORT for group in routed.groups):
+    if not any(group.route is Route.IMPORT for group in groups):
         return {}
     loose = [c for c in desired.columns if c.field.name not in found.typed]
-    tests = [
-        f", bool_or({f'{c.sql} IS NOT NULL' if found.lazy else _written(c.field.name)})"
-        for c in loose
-    ]
+    tests = [f", bool_or({_written(c.field.name)})" for c in loose]
     rows = connection.execute(
-        f"SELECT grp{''.join(tests)} FROM ({routed.changes}) GROUP BY grp"
+        f"SELECT grp{''.join(tests)} FROM {found.table} GROUP BY grp"
     ).fetchall()
     columns = {}
     for grp, *there in rows:
-        group = routed.groups[grp]
+        group = groups[grp]
         if group.route is Route.IMPORT:
             present = {c.field.name for c, found_it in zip(loose, there, strict=True) if found_it}
             present |= {name for i, name in enumerate(found.typed) if group.mask >> i & 1}

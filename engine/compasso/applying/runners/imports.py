@@ -370,5 +370,4 @@ def read_error_report(file: Path, columns: Sequence[str], keys: dict[str, int]) 
 
 def _first_of(batch: Batch, rows: int) -> Batch:
     """The first changes of a batch, as if there were no others."""
-    few = min(batch.rows, rows)
-    return replace(batch, last=batch.first + few - 1, rows=few)
+    return replace(batch, last=min(batch.last, batch.first + rows - 1))
