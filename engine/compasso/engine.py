@@ -13,8 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compasso.temporary import working_folder
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+
+def default_memory() -> str:
+    """A quarter of the machine, but no more than 1 GB: more hardly helps, the rest spills."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"{min(1000, machine // 4_000_000)}MB"
 
 
 class _Engine:
@@ -24,6 +32,9 @@ class _Engine:
         self.process = os.getpid()
         self.root = duckdb.connect()
         self.root.execute("SET enable_progress_bar = false")
+        self.root.execute(f"SET memory_limit = '{default_memory()}'")
+        spill = str(working_folder() / "spill").replace("'", "''")
+        self.root.execute(f"SET temp_directory = '{spill}'")
         self.attached: dict[Path, tuple[str, int]] = {}  # alias, how many use it; read-only ones
         self.made = 0
         self.lock = threading.Lock()

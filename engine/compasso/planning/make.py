@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compasso import __version__
+from compasso.engine import default_memory
 from compasso.mapping.quoting import quote_text
 from compasso.model import (
     Batch,
@@ -105,7 +105,7 @@ def _engine(folder: Path, memory: str | None, threads: int | None) -> Iterator[D
         if threads is not None:
             connection.execute(f"SET threads = {threads}")
         try:
-            connection.execute(f"SET memory_limit = {quote_text(memory or _default_memory())}")
+            connection.execute(f"SET memory_limit = {quote_text(memory or default_memory())}")
         except duckdb.Error as error:
             raise CompassoError.say(
                 f"{memory!r} is not an amount of memory", "write it like 2GB"
@@ -120,12 +120,6 @@ def _engine(folder: Path, memory: str | None, threads: int | None) -> Iterator[D
         raise CompassoError.say(f"planning failed in the engine: {first}") from error
     finally:
         connection.close()
-
-
-def _default_memory() -> str:
-    """A quarter of the machine, but no more than 1 GB: more hardly helps, the rest spills."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return f"{min(1000, machine // 4_000_000)}MB"
 
 
 class _Builder:
