@@ -71,6 +71,8 @@ FOUND = [
     ("{{ t | upper | lower }}", None, {"t": "µ"}),
     ("{{ t | lower }}", None, {"t": "ΑΣ"}),
     ("{{ ''[0] or t }}", None, {"t": "a"}),
+    ("{{ ('aB' ~ n ~ b).title() }}", None, {"n": 0, "b": False}),
+    ("{{ ('a' ~ x) | title }}", None, {"x": float("-inf")}),
 ]
 
 

@@ -119,14 +119,15 @@ def capitalize(value: Sql) -> Sql:
 def title(value: Sql) -> Sql:
     """Jinja's title: words begin after blanks, - and opening brackets.
 
-    Here words begin after the common blank alone; texts with the others ask Jinja.
+    Here words begin after the common blank alone; texts with the others ask Jinja. (The whole
+    text is looked at: a number has no letters to ask, but it may have a -.)
     """
     words = (
         f"list_transform(string_split({value.sql}, ' '), "
         "lambda w: upper(left(w, 1)) || lower(substr(w, 2)))"
     )
     return derived(value, f"array_to_string({words}, ' ')").but(
-        *latin(value), *(_plain_words(letter) for letter in value.alphabet)
+        *latin(value), _plain_words(value.sql)
     )
 
 
@@ -138,15 +139,8 @@ def _plain_words(sql: str) -> Guard:
 
 def python_title(value: Sql) -> Sql:
     """str.title(): words begin after anything that is no letter; here only after blanks."""
-    plain = "[A-Za-zÀ-ÖØ-Þà-öø-þ ]*"
-    conditions = [
-        Guard(
-            f"coalesce(regexp_full_match({letter}, '{plain}'), true)",
-            "other than Latin letters and blanks",
-        )
-        for letter in value.alphabet
-    ]
-    return title(value).but(*conditions)
+    plain = f"coalesce(regexp_full_match({value.sql}, '[A-Za-zÀ-ÖØ-Þà-öø-þ ]*'), true)"
+    return title(value).but(Guard(plain, "other than Latin letters and blanks"))
 
 
 def replaced(value: Sql, old: Sql, new: Sql) -> Sql:
