@@ -1,5 +1,6 @@
 """Exports: pieces of time that end up whole in a file or table, once each, whatever happens."""
 
+import contextlib
 import csv
 import io
 import json
@@ -503,6 +504,27 @@ def test_a_saved_plan_goes_on_after_a_kill_at_any_step(mode, world, tmp_path):
         shutil.rmtree(shop.folder / ".compasso")
         shutil.rmtree(shop.folder / "exports")
     assert step > 8
+
+
+def test_a_clock_that_was_set_back_does_not_make_an_old_piece_the_new_one(world, tmp_path):
+    """After a kill: the state has a piece of that name, of later than the export was asked for."""
+    spec = ACTIVITIES.replace("INTO", INTO["csv"]).replace("append", "replace")
+    for step in range(1, 30):
+        shop, plan = world(spec), tmp_path / f"{step}.plan"
+        shop.apply()
+        shop.clock.jump(DAY)
+        seed(shop.sandbox, {"purchases": [purchase(9, 0)]})
+        with pytest.raises(Killed):
+            shop.apply(Fuse(1), plan)
+        shop.clock.jump(-2 * DAY)
+        with contextlib.suppress(Killed):
+            shop.apply(Fuse(step, after=True), plan)
+            break
+        shop.apply(saved=plan)
+        assert len(rows_of(shop.folder / "exports/sales.csv")) == 5, f"killed at step {step}"
+        shutil.rmtree(shop.folder / ".compasso")
+        shutil.rmtree(shop.folder / "exports")
+    assert step > 5
 
 
 MISTAKES = {

@@ -25,7 +25,7 @@ from compasso.applying.journal import APPLIED, FAILED, ExportIntent
 from compasso.applying.runners.base import Work, moment
 from compasso.connectif import LostAnswer
 from compasso.model import ApiCall, Batch, Change, CompassoError, Operation
-from compasso.state import Commit
+from compasso.state import HASHED, Commit
 from compasso.targets import Target
 from compasso.temporary import working_folder
 
@@ -192,8 +192,15 @@ class ExportRunner:
         return running
 
     def _is_written(self, sync: str, intent: ExportIntent) -> bool:
-        """Whether the state has the piece already, from after the export was asked for."""
-        return any(r.applied_at >= intent.at for r in self.work.state.records(sync, intent.piece))
+        """Whether the state has the piece already, from after the export was asked for.
+
+        The clock may have been set back since, so the piece must also be the one that was asked.
+        """
+        as_of = json.loads(intent.body)["as_of"]
+        return any(
+            r.applied_at >= intent.at and r.fields.get("asOf") in {as_of, HASHED}
+            for r in self.work.state.records(sync, intent.piece)
+        )
 
     async def find(self, job: ExportJob, intent: ExportIntent) -> str | None:
         """The export whose answer was lost, in the account's list, newest first."""
