@@ -17,6 +17,7 @@ from compasso.sandbox.faults import KINDS
 ONCE_BROKEN = {
     302: (3, "a request that was to try whether the API is back waited for those that wait for it"),
     520: (5, "an export that was asked for was taken for done, since the clock had been set back"),
+    # With change ids that had gaps (they have none any more):
     620: (6, "of an import that was under way at a kill the state learned only a part"),
     1205: (
         12,
