@@ -12,7 +12,8 @@ import duckdb
 import httpx
 import pytest
 
-from compasso.applying import retention
+from compasso.applying import Journal, retention
+from compasso.applying.journal import Outcome
 from compasso.sandbox import RunningSandbox
 from compasso.sandbox.settings import SandboxSettings
 from compasso.state import open_state
@@ -186,3 +187,15 @@ def test_many_small_files_become_one_and_answer_the_same(serve, shop, compasso):
     assert apply(compasso, folder).code == 0
     assert len(list(runs.iterdir())) == 1
     assert history(compasso, folder, "of", "user1@x.es", "--limit", "1000") == before
+
+
+def test_a_call_under_way_is_not_tidied_away_whatever_time_its_clock_told(tmp_path):
+    """Its outcome would find no place to be written to."""
+    journal = Journal(tmp_path)
+    journal.begin_run("a run", "a plan", "compasso apply")
+    long_ago = datetime.now(UTC) - timedelta(days=1000)
+    journal.intend_call("a plan", 7, "a run", "crm", at=long_ago)
+    journal.prune((datetime.now(UTC) - timedelta(days=90)).isoformat())
+    journal.record_call("a plan", Outcome(7, "applied", 200, None))
+    assert [o.change_id for o in journal.unkept("a plan", "crm")] == [7]
+    journal.close()

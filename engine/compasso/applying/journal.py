@@ -406,8 +406,10 @@ class Journal:
         """
         needed = json.dumps(sorted(self.needed_plans()))
         free = "plan_id NOT IN (SELECT value FROM json_each(?1))"
-        # A call without an outcome may be under way in another process.
-        done = f"{free} AND (kept OR (outcome IS NULL AND at < ?2))"
+        # A call without an outcome may be under way in another process. Its own time says little:
+        # the clock may have been set since.
+        late = "plan_id NOT IN (SELECT plan_id FROM runs WHERE started >= ?2)"
+        done = f"{free} AND (kept OR (outcome IS NULL AND {late}))"
         chosen = f"SELECT plan_id, change_id FROM calls WHERE {done} LIMIT {_AT_ONCE}"
         while self._remove(
             f"DELETE FROM calls WHERE (plan_id, change_id) IN ({chosen})", needed, before
