@@ -334,6 +334,16 @@ def test_killed_at_any_step_the_set_gets_its_codes_once(every, after, project):
     assert step > 4
 
 
+def test_an_upload_whose_answer_was_lost_is_found_by_clocks_that_differ_a_little(project):
+    """Uploaded again, its codes would be refused: they are in the set."""
+    world = World(project(shop_files()), seeded())
+    world.fault(kind="clock_jump", seconds=-25, method="GET")
+    world.fault(kind="truncate", method="POST")
+    result, _ = world.apply()
+    assert (result.applied, result.failed) == (8, 0)
+    assert world.sent("POST", "/imports/") == 1
+
+
 def test_a_queue_of_imports_that_stays_full_is_told_with_the_next_step(project):
     folder = project(shop_files())
     world = World(folder, seeded())

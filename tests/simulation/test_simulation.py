@@ -23,6 +23,7 @@ ONCE_BROKEN = {
         8,
         "a call under way was tidied away by another apply, since its time was of another clock",
     ),
+    1425: (14, "coupon codes whose upload was not found, since clocks differed, were sent twice"),
     1205: (
         12,
         "a plan whose export the state had already, and the journal not yet, ended in a crash",

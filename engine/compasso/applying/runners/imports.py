@@ -35,6 +35,9 @@ _KEPT_REFUSED = 10_000  # rows of one import whose place is kept
 # must not be taken for this one, whose rows would then never arrive. Where the clocks differ more,
 # the file is sent a second time, and the same rows twice are the same as once.
 _CLOCK_SKEW = timedelta(seconds=1)
+# Coupon codes twice are not the same as once: the second time they are refused, since they are in
+# the set. And an earlier import of as many codes, unknown to the state, was of these very codes.
+_CODES_SKEW = timedelta(minutes=2)
 # An upload that a kill cut off may come to be a moment later: when it is looked for again.
 _LATE_SECONDS = (0.0, 1.0, 3.0)
 _YOUNG_SECONDS = 10.0
@@ -150,6 +153,7 @@ class ImportRunner:
         mine = self.journal.known_imports()
         coupon_set = self.plan.options(intent.sync).get("coupon_set_id")
         batch = next(b for b in self.plan.batches if b.batch_id == intent.batch_id)
+        since = intent.at - (_CLOCK_SKEW if coupon_set is None else _CODES_SKEW)
         for found in await self.client.list_imports(self.work.claim(batch)):
             created = moment(found.get("createdAt"))
             if (
@@ -158,7 +162,7 @@ class ImportRunner:
                 and found.get("origin", "api") == "api"
                 and (found.get("options") or {}).get("couponSetId", coupon_set) == coupon_set
                 and found.get("id") not in mine
-                and (created is None or created >= intent.at - _CLOCK_SKEW)
+                and (created is None or created >= since)
             ):
                 return str(found["id"])
         return None
