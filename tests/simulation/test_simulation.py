@@ -69,6 +69,13 @@ def test_some_runs_end_as_if_nothing_had_happened(part, folder, record_property)
     assert stats["kills"] > 5
 
 
+def test_events_that_must_arrive_do_arrive(folder, record_property):
+    """A shop whose events are delivered at least once: some come twice, and none is lost."""
+    stats = play_many(3900, 3930, folder)
+    record_property("simulation", dict(stats))
+    assert stats["repeated events"] > 0
+
+
 @pytest.mark.parametrize("seed", ONCE_BROKEN)
 def test_a_seed_that_broke_once(seed, folder):
     shop, _ = ONCE_BROKEN[seed]
