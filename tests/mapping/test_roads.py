@@ -73,6 +73,10 @@ FOUND = [
     ("{{ ''[0] or t }}", None, {"t": "a"}),
     ("{{ ('aB' ~ n ~ b).title() }}", None, {"n": 0, "b": False}),
     ("{{ ('a' ~ x) | title }}", None, {"x": float("-inf")}),
+    ("{{ t ~ x }}", None, {"t": "", "x": -float("nan")}),
+    ("{{ '%.2f' % x }}", None, {"x": -float("nan")}),
+    ("{{ '%.2f' | format(x) }}", None, {"x": -float("nan")}),
+    ("{{ x }}", "text", {"x": -float("nan")}),
 ]
 
 

@@ -241,7 +241,8 @@ def formatted(value: Sql, places: int) -> Sql:
     if not 0 <= places <= 9:
         raise NotCompiled("a format with that many places")
     fits = f"coalesce(abs({value.sql}::DOUBLE) < 1e15::DOUBLE, true)"
-    sql = f"printf('%.{places}f', {value.sql}::DOUBLE)"
+    number = f"{value.sql}::DOUBLE"
+    sql = f"(CASE WHEN isnan({number}) THEN 'nan' ELSE printf('%.{places}f', {number}) END)"
     guard = both(value.guard, (Guard(fits, LARGE),))
     return Sql(sql, TEXT, guard, nullable=value.nullable, letters=())
 

@@ -247,8 +247,10 @@ def as_text(value: Sql) -> Sql:
     """Python's str() of a value; none stays none. Raises NotCompiled."""
     if value.type == TEXT:
         return value
-    if value.type in {INTEGER, DECIMAL}:  # the engine writes a DOUBLE as Python does
+    if value.type == INTEGER:
         sql = f"{value.sql}::VARCHAR"
+    elif value.type == DECIMAL:  # the engine writes a DOUBLE as Python does, but for -nan
+        sql = f"(CASE WHEN isnan({value.sql}) THEN 'nan' ELSE {value.sql}::VARCHAR END)"
     elif value.type == BOOLEAN:
         sql = f"(CASE {value.sql} WHEN true THEN 'True' WHEN false THEN 'False' END)"
     elif value.type == NONE:
