@@ -14,7 +14,8 @@ import jsonschema
 
 from compasso.sandbox.errors import invalid
 
-EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+\Z")
+# ASCII, as the format `email` of JSON Schema says; what Connectif takes beyond it nobody knows.
+EMAIL = re.compile(r"[!-?A-~]+@[!-\-/-?A-~]+(\.[!-\-/-?A-~]+)+\Z")
 _FORMATS = jsonschema.FormatChecker(())
 
 
