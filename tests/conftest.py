@@ -25,6 +25,11 @@ fields:
 ROWS = "email,first_name,points\nana@x.es,Ana,3\n"
 
 
+def pytest_xdist_auto_num_workers(config):
+    """`-n auto`: many tests wait for other processes, so three of them for two cores."""
+    return 1 + (os.cpu_count() or 1)
+
+
 @dataclass(frozen=True)
 class Ran:
     """What a command did."""

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, TypeVar
 
 import click
@@ -19,6 +20,8 @@ from compasso.model import ExitCode
 
 T = TypeVar("T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_IMPORTING = "<frozen importlib._bootstrap>"
+_SOON = 0.02  # seconds
 _asked = threading.Event()
 
 
@@ -41,10 +44,11 @@ def signals_heeded() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread hears of signals
         return
-    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
+    before = {number: signal.signal(number, _interrupt) for number in (*_SIGNALS, signal.SIGALRM)}
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -66,8 +70,15 @@ def was_asked() -> bool:
     return _asked.is_set()
 
 
-def _interrupt(*_: object) -> None:
+def _interrupt(_number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt; a little later if a module is being imported just now: a library
+    that is written in C++ may end the process when it is interrupted while it sets itself up."""
     _asked.set()
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTING:
+            signal.setitimer(signal.ITIMER_REAL, _SOON)  # SIGALRM comes here again
+            return
+        frame = frame.f_back
     raise KeyboardInterrupt
 
 
