@@ -22,6 +22,8 @@ KEY = {"Authorization": "apiKey id:secret"}
 RULES = {
     "POST /contact-fields/": "what goes with which type of field",
     "DELETE /contact-fields/{id}": "system fields stay",
+    # schemathesis makes addresses with U+FFFD in them, and does not take them for addresses.
+    "PATCH /contacts/{email}": "what an address is",
     "PATCH /products/product-id/{productId}": "a new product needs three properties",
     "POST /purchases/": "the contact and the products must be there",
     "POST /custom-integrations/{id}/custom-event-types/": "exactly one primary key",

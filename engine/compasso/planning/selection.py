@@ -125,8 +125,8 @@ def select_rows(
     if existing and state.digest_basis(sync.name) == basis:
         if reached is None and whole.seen is not None and state.seen(sync.name) == whole.seen:
             return _unread(connection, whole, source)
-        found = _by_number(connection, whole, source) if source.numbered else None
-        found = found or _by_place(connection, whole, source)
+        found = _in_one_pass(connection, whole, source) if source.numbered else None
+        found = found or _in_two_passes(connection, whole, source)
     return found or _whole(connection, whole, source)
 
 
@@ -194,18 +194,21 @@ def widen(
     hashed = key_hash("key", found.lineage)
     connection.execute(
         # Found by their place first: only what is found is read in full.
-        "CREATE OR REPLACE TEMP TABLE clashes AS SELECT rowid AS q FROM cached.records "
-        f"WHERE key_hash IN (SELECT {hashed} FROM {keys} EXCEPT SELECT key_hash FROM {found.records})"
+        "CREATE OR REPLACE TEMP TABLE clashes AS SELECT * FROM cached.records WHERE rowid IN "
+        f"(SELECT rowid FROM cached.records WHERE key_hash IN (SELECT {hashed} FROM {keys} "
+        f"EXCEPT SELECT key_hash FROM {found.records}))"
     )
+    before = _count(connection, f"SELECT count(*) FROM {found.rows}")
     clashes = _count(connection, "SELECT count(*) FROM clashes")
     if not clashes:
         return None
-    connection.execute(
-        f"INSERT INTO {found.records} SELECT * FROM cached.records WHERE rowid IN (FROM clashes)"
-    )
+    connection.execute(f"INSERT INTO {found.records} SELECT * FROM clashes")
     if found.newer:  # the newer row counts, whatever an older one says
         return replace(found, matched=found.matched - clashes)
-    return replace(found, matched=found.matched - _take(connection, found, source, "FROM clashes"))
+    wanted = "(SELECT source_high AS __high, source_low AS __low FROM clashes)"
+    _take(connection, found, source, wanted, f"INSERT INTO {found.rows}")
+    added = _count(connection, f"SELECT count(*) FROM {found.rows}") - before
+    return replace(found, matched=found.matched - added)
 
 
 def _attach(connection: DuckDBPyConnection, state: State, sync: str) -> str:
@@ -303,24 +306,18 @@ def _whole(connection: DuckDBPyConnection, found: Selection, source: Source) -> 
     return replace(found, total=total)
 
 
-def _place(
-    connection: DuckDBPyConnection, table: str, source: Source,
-    place: str = "source.rowid", file: str = f"source.{FILE}",
-) -> str:  # fmt: skip
-    """The SQL of a row's number within its file, from 1, the header not counted.
-
-    `place` and `file` are SQL: the row's place in `table`, from 0, and its file.
-    """
+def _place(connection: DuckDBPyConnection, table: str, source: Source) -> str:
+    """The SQL of a row's number within its file, from 1, the header not counted."""
     if len(source.files) == 1:
-        return f"{place} + 1"
+        return "source.rowid + 1"
     starts = connection.execute(
         f"SELECT {FILE}, min(rowid) FROM {table} GROUP BY {FILE} ORDER BY {FILE}"
     ).fetchall()
-    cases = " ".join(f"WHEN {number} THEN {start}" for number, start in starts)
-    return f"{place} + 1 - CASE {file} {cases} ELSE 0 END" if cases else "0"
+    cases = " ".join(f"WHEN {file} THEN {start}" for file, start in starts)
+    return f"source.rowid + 1 - CASE source.{FILE} {cases} ELSE 0 END" if cases else "0"
 
 
-def _by_number(
+def _in_one_pass(
     connection: DuckDBPyConnection, found: Selection, source: Source
 ) -> Selection | None:
     """Only rows that the state does not know, of a source that numbers its rows itself.
@@ -376,64 +373,56 @@ def _joined_as_written(connection: DuckDBPyConnection) -> Iterator[None]:
         connection.execute("RESET disabled_optimizers")
 
 
-def _by_place(connection: DuckDBPyConnection, found: Selection, source: Source) -> Selection | None:
-    """Only rows that the state does not know; None when they are too many.
-
-    All rows leave a line in the table of places, in their order: with the cached record that
-    knows the row, or with the row itself. A row's place there is its number.
-    """
+def _in_two_passes(
+    connection: DuckDBPyConnection, found: Selection, source: Source
+) -> Selection | None:
+    """Only rows that the state does not know; None when those are too many."""
     high, low = found.digest
-    places = f"{found.rows}_places"
-    file = f"d.{FILE}, " if len(source.files) > 1 else ""
-    kept = f"CASE WHEN {found.kept} THEN"
-    with _joined_as_written(connection):
-        connection.execute(
-            # The digest of a row that `when` leaves out is NULL: it never matches.
-            f"CREATE OR REPLACE TEMP TABLE {places} AS SELECT {file}s.__q, "
-            "CASE WHEN s.__q IS NULL AND d.__high IS NOT NULL THEN [d] END AS __cells FROM "
-            f"(SELECT {found.columns}, {kept} {high} END AS __high, {kept} {low} END AS __low "
-            f"FROM ({source.relation}) AS source) AS d LEFT JOIN (SELECT rowid AS __q, "
-            f"source_high, source_low FROM {found.records}) AS s "
-            "ON d.__high = s.source_high AND d.__low = s.source_low"
-        )
-    total = _count(connection, f"SELECT count(*) FROM {places}")
-    matched, fresh = _pair(connection, f"SELECT count(__q), count(__cells) FROM {places}")
-    if fresh > _MOST * (matched + fresh):
-        connection.execute(f"DROP TABLE {places}")
+    file = f"{FILE}, " if len(source.files) > 1 else ""
+    digests = f"{found.rows}_digests"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {digests} AS SELECT "
+        f"{file}CASE WHEN {found.kept} THEN {high} END AS __high, "
+        f"CASE WHEN {found.kept} THEN {low} END AS __low FROM ({source.relation}) AS source"
+    )
+    # (To join while reading would save the second pass, but a join that has to spill gives its rows
+    # in another order, and a row's number is its place.)
+    # A digest that is NULL (a row that `when` leaves out) never matches, and is not asked for.
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE odd AS SELECT d.rowid AS r, s.rowid AS q "
+        f"FROM {digests} AS d FULL OUTER JOIN {found.records} AS s "
+        "ON d.__high = s.source_high AND d.__low = s.source_low "
+        "WHERE (d.rowid IS NULL OR s.rowid IS NULL) AND (d.rowid IS NULL OR d.__high IS NOT NULL)"
+    )
+    asked, total = _pair(connection, f"SELECT count(__high), count(*) FROM {digests}")
+    fresh, gone = _pair(connection, "SELECT count(r), count(q) FROM odd")
+    matched = asked - fresh
+    if fresh > _MOST * asked:
+        connection.execute(f"DROP TABLE {digests}")
         return None
-    made = _with_records(
-        connection, found,
-        f"SELECT rowid FROM {found.records} WHERE rowid NOT IN "
-        f"(SELECT __q FROM {places} WHERE __q IS NOT NULL)",
-    )  # fmt: skip
-    number = ""
-    if not source.numbered:
-        number = f", {_place(connection, places, source, '__at', f'__cells.{FILE}')} AS {ROW}"
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {found.rows} AS SELECT __cells.* EXCLUDE (__high, __low)"
-        f"{number} FROM (SELECT __cells[1] AS __cells, rowid AS __at FROM {places} "
-        "WHERE __cells IS NOT NULL)"
-    )
-    gone = _count(connection, f"SELECT count(*) FROM {made.records}")
-    if matched > found.existing - gone:
-        # Equal lines: they are looked at again, to be named or to give way.
-        twice = f"SELECT __q FROM {places} WHERE __q IS NOT NULL GROUP BY __q HAVING count(*) > 1"
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE twice AS {twice}")
-        connection.execute(
-            f"INSERT INTO {made.records} SELECT * FROM {found.records} WHERE rowid IN (FROM twice)"
+    doubled = matched - (found.existing - gone)
+    wanted = f"SELECT __high, __low FROM {digests} AS d SEMI JOIN odd ON odd.r = d.rowid"
+    if doubled:  # equal lines: they are looked at again, to be named or to give way
+        wanted += (
+            f" UNION ALL SELECT __high, __low FROM {digests} WHERE __high IS NOT NULL "
+            "GROUP BY ALL HAVING count(*) > 1"
         )
-        matched -= _take(connection, made, source, "FROM twice")
-    return replace(made, total=total, matched=matched)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS SELECT DISTINCT * FROM ({wanted})")
+    made = _with_records(connection, found, "SELECT q FROM odd WHERE q IS NOT NULL")
+    if doubled:
+        connection.execute(
+            f"INSERT INTO {made.records} SELECT s.* FROM cached.records AS s SEMI JOIN wanted "
+            "ON s.source_high = wanted.__high AND s.source_low = wanted.__low"
+        )
+    _take(connection, made, source, "wanted", f"CREATE OR REPLACE TEMP TABLE {found.rows} AS")
+    left = _count(connection, f"SELECT count(*) FROM {found.rows}")
+    return replace(made, total=total, matched=asked - left)
 
 
-def _take(connection: DuckDBPyConnection, found: Selection, source: Source, records: str) -> int:
-    """Read the rows again that the cached records with these row numbers know, and add them to
-    the selected rows. Answers how many."""
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE wanted AS SELECT rowid AS __q, source_high AS __high, "
-        f"source_low AS __low FROM cached.records WHERE rowid IN ({records})"
-    )
-    before = _count(connection, f"SELECT count(*) FROM {found.rows}")
+def _take(
+    connection: DuckDBPyConnection, found: Selection, source: Source, wanted: str, into: str
+) -> None:
+    """Put the rows with the digests in `wanted` into the table of selected rows."""
     high, low = found.digest
     rows = (
         f"SELECT {found.columns}, {high} AS __high, {low} AS __low "
@@ -441,26 +430,26 @@ def _take(connection: DuckDBPyConnection, found: Selection, source: Source, reco
     )
     if source.numbered:
         connection.execute(
-            f"INSERT INTO {found.rows} SELECT * EXCLUDE (__high, __low) FROM ({rows}) "
-            f"SEMI JOIN wanted USING (__high, __low) ORDER BY {FILE}, {ROW}"
+            f"{into} SELECT * EXCLUDE (__high, __low) FROM ({rows}) SEMI JOIN {wanted} "
+            f"USING (__high, __low) ORDER BY {FILE}, {ROW}"
         )
-    else:
-        # Equal rows have equal digests, so which of them has which number does not matter.
-        places = f"{found.rows}_places"
-        several = len(source.files) > 1
-        own = f", source.{FILE} AS __own" if several else ""
-        columns = f"a.* EXCLUDE (__high, __low, __nth{', ' + FILE if several else ''})"
-        columns += f", b.__own AS {FILE}" if several else ""
-        connection.execute(
-            f"INSERT INTO {found.rows} BY NAME SELECT {columns}, b.{ROW} FROM (SELECT *, "
-            f"row_number() OVER (PARTITION BY __high, __low) AS __nth FROM ({rows}) "
-            "SEMI JOIN wanted USING (__high, __low)) AS a JOIN (SELECT __high, __low, "
-            f"{_place(connection, places, source)} AS {ROW}{own}, "
-            "row_number() OVER (PARTITION BY source.__q ORDER BY source.rowid) AS __nth "
-            f"FROM {places} AS source JOIN wanted ON wanted.__q = source.__q) AS b "
-            f"USING (__high, __low, __nth) ORDER BY {FILE}, {ROW}"
-        )
-    return _count(connection, f"SELECT count(*) FROM {found.rows}") - before
+        return
+    # Equal rows have equal digests, so which of them has which number does not matter.
+    digests = f"{found.rows}_digests"
+    nth = "row_number() OVER (PARTITION BY __high, __low) AS __nth"
+    ordered = "row_number() OVER (PARTITION BY __high, __low ORDER BY rowid) AS __nth"
+    place = _place(connection, digests, source)
+    several = len(source.files) > 1
+    own = f", {FILE} AS __own" if several else ""
+    columns = f"a.* EXCLUDE (__high, __low, __nth{', ' + FILE if several else ''})"
+    columns += f", b.__own AS {FILE}" if several else ""
+    connection.execute(
+        f"{into} SELECT {columns}, b.{ROW} FROM "
+        f"(SELECT *, {nth} FROM ({rows}) SEMI JOIN {wanted} USING (__high, __low)) AS a JOIN "
+        f"(SELECT __high, __low, {place} AS {ROW}{own}, {ordered} FROM {digests} AS source "
+        f"SEMI JOIN {wanted} USING (__high, __low)) AS b USING (__high, __low, __nth) "
+        f"ORDER BY {FILE}, {ROW}"
+    )
 
 
 def _pair(connection: DuckDBPyConnection, sql: str) -> tuple[int, int]:
@@ -476,5 +465,5 @@ def drop_rows(connection: DuckDBPyConnection, found: Selection) -> None:
     """Give the memory of the rows back, as soon as they are mapped for good."""
     kind = "TABLE" if found.partial else "VIEW"
     connection.execute(f"DROP {kind} IF EXISTS {found.rows}")
-    for table in ("read", "places"):
+    for table in ("read", "digests"):
         connection.execute(f"DROP TABLE IF EXISTS {found.rows}_{table}")
