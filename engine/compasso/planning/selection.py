@@ -443,13 +443,14 @@ def _take(
     own = f", {FILE} AS __own" if several else ""
     columns = f"a.* EXCLUDE (__high, __low, __nth{', ' + FILE if several else ''})"
     columns += f", b.__own AS {FILE}" if several else ""
-    connection.execute(
-        f"{into} SELECT {columns}, b.{ROW} FROM "
-        f"(SELECT *, {nth} FROM ({rows}) SEMI JOIN {wanted} USING (__high, __low)) AS a JOIN "
-        f"(SELECT __high, __low, {place} AS {ROW}{own}, {ordered} FROM {digests} AS source "
-        f"SEMI JOIN {wanted} USING (__high, __low)) AS b USING (__high, __low, __nth) "
-        f"ORDER BY {FILE}, {ROW}"
-    )
+    with _joined_as_written(connection):  # the file is never the smaller side
+        connection.execute(
+            f"{into} SELECT {columns}, b.{ROW} FROM "
+            f"(SELECT *, {nth} FROM ({rows}) SEMI JOIN {wanted} USING (__high, __low)) AS a JOIN "
+            f"(SELECT __high, __low, {place} AS {ROW}{own}, {ordered} FROM {digests} AS source "
+            f"SEMI JOIN {wanted} USING (__high, __low)) AS b USING (__high, __low, __nth) "
+            f"ORDER BY {FILE}, {ROW}"
+        )
 
 
 def _pair(connection: DuckDBPyConnection, sql: str) -> tuple[int, int]:
