@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +72,30 @@ def project(tmp_path):
         return folder
 
     return write
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Start a sandbox for commands to find, as often as is wanted: `serve(6000, **settings)`."""
+    from compasso.sandbox import RunningSandbox
+    from compasso.sandbox.settings import SandboxSettings
+
+    with ExitStack() as stack:
+
+        def start(requests_per_minute=1000, **more):
+            settings = SandboxSettings(requests_per_minute=requests_per_minute, **more)
+            running = stack.enter_context(RunningSandbox(settings))
+            monkeypatch.setenv("CONNECTIF_BASE_URL", running.url)
+            monkeypatch.setenv("CONNECTIF_API_KEY", "id:topsecret")
+            return running
+
+        yield start
+
+
+@pytest.fixture
+def sandbox(serve):
+    """A sandbox for commands to find."""
+    return serve()
 
 
 def pytest_addoption(parser):

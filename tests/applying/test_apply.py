@@ -11,9 +11,6 @@ import duckdb
 import httpx
 import pytest
 
-from compasso.sandbox import RunningSandbox
-from compasso.sandbox.settings import SandboxSettings
-
 SPEC = """kind: sync
 name: crm
 source: {csv: data/c.csv}
@@ -35,14 +32,6 @@ def spec(route="auto", missing="keep"):
 def rows(count, name="Ana"):
     lines = [f"user{i}@x.es,{name},{i}" for i in range(count)]
     return "\n".join(["email,first_name,points", *lines]) + "\n"
-
-
-@pytest.fixture
-def sandbox(monkeypatch):
-    with RunningSandbox(SandboxSettings(requests_per_minute=1000)) as running:
-        monkeypatch.setenv("CONNECTIF_BASE_URL", running.url)
-        monkeypatch.setenv("CONNECTIF_API_KEY", "id:topsecret")
-        yield running
 
 
 @pytest.fixture

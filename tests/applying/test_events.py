@@ -6,9 +6,6 @@ from collections import Counter
 import httpx
 import pytest
 
-from compasso.sandbox import RunningSandbox
-from compasso.sandbox.settings import SandboxSettings
-
 PROJECT = "project: shop\nbudget: {requests_per_minute: 6000}\n"
 CONTACTS = """kind: sync
 name: crm
@@ -41,11 +38,8 @@ KEY = {"Authorization": "apiKey a:b"}
 
 
 @pytest.fixture
-def sandbox(monkeypatch):
-    with RunningSandbox(SandboxSettings(requests_per_minute=6000)) as running:
-        monkeypatch.setenv("CONNECTIF_BASE_URL", running.url)
-        monkeypatch.setenv("CONNECTIF_API_KEY", "id:topsecret")
-        yield running
+def sandbox(serve):
+    return serve(6000)
 
 
 @pytest.fixture

@@ -9,9 +9,6 @@ import json
 import httpx
 import pytest
 
-from compasso.sandbox import RunningSandbox
-from compasso.sandbox.settings import SandboxSettings
-
 LOST = ["timeout_after", "reset", "truncate", "timeout_before"]
 CONTACTS = """kind: sync
 name: crm
@@ -37,14 +34,6 @@ fields:
 """
 FIELDS = "kind: contact-fields\nfields: [{id: size, name: Size, type: text}]\n"
 HEAD = {"crm": "email,name\n", "catalogue": "id,name\n"}
-
-
-@pytest.fixture
-def sandbox(monkeypatch):
-    with RunningSandbox(SandboxSettings(requests_per_minute=1000)) as running:
-        monkeypatch.setenv("CONNECTIF_BASE_URL", running.url)
-        monkeypatch.setenv("CONNECTIF_API_KEY", "id:topsecret")
-        yield running
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from compasso.sandbox import RunningSandbox
-from compasso.sandbox.settings import Behaviour, SandboxSettings
+from compasso.sandbox.settings import Behaviour
 
 PROJECT = "project: shop\nbudget: {requests_per_minute: 6000}\nconnectif: {late_seconds: 1}\n"
 CONTACTS = """kind: sync
@@ -68,13 +67,8 @@ def order_rows(count, more=""):
 
 
 @pytest.fixture
-def sandbox(monkeypatch):
-    behaviour = Behaviour(repeated_purchase="duplicate")
-    settings = SandboxSettings(requests_per_minute=6000, behaviour=behaviour)
-    with RunningSandbox(settings) as running:
-        monkeypatch.setenv("CONNECTIF_BASE_URL", running.url)
-        monkeypatch.setenv("CONNECTIF_API_KEY", "id:topsecret")
-        yield running
+def sandbox(serve):
+    return serve(6000, behaviour=Behaviour(repeated_purchase="duplicate"))
 
 
 @pytest.fixture
@@ -166,14 +160,9 @@ def test_a_purchase_whose_answer_was_lost_is_looked_up_before_it_is_sent_again(
 
 
 @pytest.fixture
-def strict(monkeypatch):
+def strict(serve):
     """An account that refuses a second purchase of one id, as Connectif probably does."""
-    domains = ("shop.example",)
-    settings = SandboxSettings(requests_per_minute=6000, authorised_domains=domains)
-    with RunningSandbox(settings) as running:
-        monkeypatch.setenv("CONNECTIF_BASE_URL", running.url)
-        monkeypatch.setenv("CONNECTIF_API_KEY", "id:topsecret")
-        yield running
+    return serve(6000, authorised_domains=("shop.example",))
 
 
 def test_a_purchase_that_is_there_already_with_equal_content_counts_as_applied(

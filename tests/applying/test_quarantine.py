@@ -5,9 +5,6 @@ import json
 import httpx
 import pytest
 
-from compasso.sandbox import RunningSandbox
-from compasso.sandbox.settings import SandboxSettings
-
 PROJECT = """project: shop
 budget: {requests_per_minute: 1000}
 failures: {quarantine_after: 2}
@@ -21,14 +18,6 @@ route: calls
 rejects: {max: 100%}
 fields: {_email: email, _points: {from: points, type: integer}}
 """
-
-
-@pytest.fixture
-def sandbox(monkeypatch):
-    with RunningSandbox(SandboxSettings(requests_per_minute=1000)) as running:
-        monkeypatch.setenv("CONNECTIF_BASE_URL", running.url)
-        monkeypatch.setenv("CONNECTIF_API_KEY", "id:topsecret")
-        yield running
 
 
 @pytest.fixture(params=["", "state: {values: hashed}"], ids=["full", "hashed"])

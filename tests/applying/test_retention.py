@@ -14,8 +14,6 @@ import pytest
 
 from compasso.applying import Journal, retention
 from compasso.applying.journal import Outcome
-from compasso.sandbox import RunningSandbox
-from compasso.sandbox.settings import SandboxSettings
 from compasso.state import open_state
 
 SPEC = """kind: sync
@@ -26,23 +24,6 @@ route: ROUTE
 fields: {_email: email, _name: name}
 """
 TOMORROW = datetime.now(UTC) + timedelta(days=1)
-
-
-@pytest.fixture
-def serve(monkeypatch):
-    opened = []
-
-    def start(**more):
-        running = RunningSandbox(SandboxSettings(requests_per_minute=1000, **more))
-        opened.append(running)
-        running.__enter__()
-        monkeypatch.setenv("CONNECTIF_BASE_URL", running.url)
-        monkeypatch.setenv("CONNECTIF_API_KEY", "id:topsecret")
-        return running
-
-    yield start
-    for running in opened:
-        running.__exit__(None, None, None)
 
 
 @pytest.fixture

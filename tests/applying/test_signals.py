@@ -1,6 +1,5 @@
 """Ctrl-C and SIGTERM at every moment of every command that may take long. With real processes."""
 
-import contextlib
 import os
 import pty
 import signal
@@ -11,9 +10,6 @@ import time
 
 import httpx
 import pytest
-
-from compasso.sandbox import RunningSandbox
-from compasso.sandbox.settings import SandboxSettings
 
 SPEC = """kind: sync
 name: crm
@@ -27,21 +23,6 @@ BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["
 
 def people(count, name="Ana"):
     return "email,name\n" + "".join(f"user{i}@x.es,{name}\n" for i in range(count))
-
-
-@pytest.fixture
-def serve(monkeypatch):
-    with contextlib.ExitStack() as stack:
-
-        def start(**more):
-            running = stack.enter_context(
-                RunningSandbox(SandboxSettings(requests_per_minute=1000, **more))
-            )
-            monkeypatch.setenv("CONNECTIF_BASE_URL", running.url)
-            monkeypatch.setenv("CONNECTIF_API_KEY", "id:topsecret")
-            return running
-
-        yield start
 
 
 @pytest.fixture

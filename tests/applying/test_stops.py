@@ -10,9 +10,6 @@ import time
 import httpx
 import pytest
 
-from compasso.sandbox import RunningSandbox
-from compasso.sandbox.settings import SandboxSettings
-
 SPEC = """kind: sync
 name: NAME
 source: {csv: data/NAME.csv}
@@ -25,23 +22,6 @@ fields: {_email: email, _name: name}
 def people(prefix, count):
     lines = [f"{prefix}{i}@x.es,Ana" for i in range(count)]
     return "\n".join(["email,name", *lines]) + "\n"
-
-
-@pytest.fixture
-def serve(monkeypatch):
-    opened = []
-
-    def start(limit=1000, **more):
-        running = RunningSandbox(SandboxSettings(requests_per_minute=limit, **more))
-        opened.append(running)
-        running.__enter__()
-        monkeypatch.setenv("CONNECTIF_BASE_URL", running.url)
-        monkeypatch.setenv("CONNECTIF_API_KEY", "id:topsecret")
-        return running
-
-    yield start
-    for running in opened:
-        running.__exit__(None, None, None)
 
 
 @pytest.fixture
@@ -166,7 +146,7 @@ def test_a_signal_while_the_budget_is_used_up_stops_within_five_seconds(
     route, number, serve, shop, compasso
 ):
     """The apply waits for most of a minute; a signal does not wait with it."""
-    sandbox = serve(limit=2, import_min_seconds=600)
+    sandbox = serve(2, import_min_seconds=600)
     folder = shop(limit=2, alpha=route)
     process = subprocess.Popen(
         [sys.executable, "-m", "compasso.cli", "apply", "--auto-approve", "--project", folder],
@@ -190,7 +170,7 @@ def test_a_signal_while_the_budget_is_used_up_stops_within_five_seconds(
 
 def test_the_deadline_of_a_schedule_is_in_the_plan_and_puts_a_sync_first(serve, shop, compasso):
     """Without it, the sync of higher priority would go first."""
-    sandbox = serve(limit=20)
+    sandbox = serve(20)
     folder = shop(limit=20, alpha="calls", beta="calls")
     beta = folder / "specs" / "beta.yml"
     beta.write_text(beta.read_text() + 'schedule: {cron: "0 * * * *", deadline: 20m}\n')
@@ -215,7 +195,7 @@ def test_the_last_requests_go_to_the_syncs_of_higher_priority(serve, shop, compa
 
 def test_all_requests_of_the_limit_are_used(serve, shop, compasso):
     """Also while some wait for the budget."""
-    sandbox = serve(limit=10)
+    sandbox = serve(10)
     folder = shop(limit=10, alpha="calls")
     ran = compasso("apply", "--project", folder, "--auto-approve", "--max-requests", 10)
     assert ran.code == 3

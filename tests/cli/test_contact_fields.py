@@ -6,9 +6,6 @@ import json
 import httpx
 import pytest
 
-from compasso.sandbox import RunningSandbox
-from compasso.sandbox.settings import SandboxSettings
-
 CRM = """kind: sync
 name: crm
 source: {csv: data/c.csv}
@@ -20,11 +17,8 @@ KEY = {"Authorization": "apiKey a:b"}
 
 
 @pytest.fixture
-def sandbox(monkeypatch):
-    with RunningSandbox(SandboxSettings(requests_per_minute=6000)) as running:
-        monkeypatch.setenv("CONNECTIF_BASE_URL", running.url)
-        monkeypatch.setenv("CONNECTIF_API_KEY", "id:topsecret")
-        yield running
+def sandbox(serve):
+    return serve(6000)
 
 
 def make_field(sandbox, identity, kind="text"):

@@ -27,14 +27,6 @@ ROWS = "email,first_name,points,born\n" + "".join(
 
 
 @pytest.fixture
-def sandbox(monkeypatch):
-    with RunningSandbox(SandboxSettings(requests_per_minute=1000)) as running:
-        monkeypatch.setenv("CONNECTIF_BASE_URL", running.url)
-        monkeypatch.setenv("CONNECTIF_API_KEY", "id:topsecret")
-        yield running
-
-
-@pytest.fixture
 def applied(sandbox, project, compasso):
     """A project that was applied."""
     folder = project(

@@ -9,9 +9,6 @@ import time
 import httpx
 import pytest
 
-from compasso.sandbox import RunningSandbox
-from compasso.sandbox.settings import SandboxSettings
-
 FILES = {
     "compasso.yml": "project: shop\nbudget: {requests_per_minute: 6000}\n",
     "specs/crm.yml": """kind: sync
@@ -49,11 +46,8 @@ fields:
 
 
 @pytest.fixture
-def sandbox(monkeypatch):
-    with RunningSandbox(SandboxSettings(requests_per_minute=6000)) as running:
-        monkeypatch.setenv("CONNECTIF_BASE_URL", running.url)
-        monkeypatch.setenv("CONNECTIF_API_KEY", "id:topsecret")
-        yield running
+def sandbox(serve):
+    return serve(6000)
 
 
 @pytest.fixture

@@ -5,9 +5,6 @@ import json
 import httpx
 import pytest
 
-from compasso.sandbox import RunningSandbox
-from compasso.sandbox.settings import SandboxSettings
-
 SPEC = """kind: sync
 name: crm
 source: {csv: data/c.csv}
@@ -44,14 +41,6 @@ def shop(project):
             "data/c.csv": rows(dict.fromkeys(range(50), ("Ana", "gold"))),
         }
     )
-
-
-@pytest.fixture
-def sandbox(monkeypatch):
-    with RunningSandbox(SandboxSettings(requests_per_minute=1000)) as running:
-        monkeypatch.setenv("CONNECTIF_BASE_URL", running.url)
-        monkeypatch.setenv("CONNECTIF_API_KEY", "id:topsecret")
-        yield running
 
 
 def contents(folder):
