@@ -351,11 +351,11 @@ def _nothing(plan: Plan | None = None) -> dict[str, Any]:
 
 
 def _seconds(text: str | None) -> float | None:
-    import re
+    from compasso.spec.durations import seconds_of
 
     if text is None:
         return None
-    found = re.fullmatch(r"([0-9]+)(s|m|h)", text)
-    if found is None:
+    seconds = seconds_of(text, "smh")
+    if seconds is None:
         raise CompassoError.say(f"--deadline {text!r} is not a time", "such as 90s, 20m or 1h")
-    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+    return float(seconds)

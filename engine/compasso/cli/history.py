@@ -141,13 +141,14 @@ def prune(common: Common, keep: str | None, dry_run: bool) -> int:
 
 
 def _time(text: str) -> timedelta:
-    import re
     from datetime import timedelta
 
-    found = re.fullmatch(r"([1-9][0-9]{0,4})([dwh])", text)
-    if found is None:
+    from compasso.spec.durations import seconds_of
+
+    seconds = seconds_of(text, "hdw")
+    if seconds is None or text.startswith("0") or len(text) > len("99999d"):
         raise CompassoError.say(f"--keep {text!r} is not a time", "such as 90d, 12w or 48h")
-    return int(found[1]) * {"h": timedelta(hours=1), "d": timedelta(1), "w": timedelta(7)}[found[2]]
+    return timedelta(seconds=seconds)
 
 
 def _runs(state: State) -> list[Run]:

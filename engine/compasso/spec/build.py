@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from compasso.model import Diagnostic, Json, Priority
 from compasso.spec.document import Document
+from compasso.spec.durations import seconds_of
 from compasso.spec.options import check_options, target_options
 from compasso.spec.problems import did_you_mean
 from compasso.spec.source import build_source
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     )
 
 _SECRET = re.compile(r"\$\{(env|file):")
-_DURATION = re.compile(r"^([0-9]+)(s|m|h|d)$")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 Complain = Callable[..., None]
 
@@ -252,12 +251,10 @@ def build_schedule(given: ScheduleShape | None, complain: Complain) -> ScheduleS
         )
     seconds = None
     if given.deadline is not None:
-        matched = _DURATION.match(str(given.deadline))
-        if matched is None:
+        seconds = seconds_of(given.deadline)
+        if seconds is None:
             complain(("schedule", "deadline"), "`deadline` is not a duration", "20m, 1h or 90s")
-        else:
-            seconds = float(matched[1]) * _SECONDS[matched[2]]
-    return ScheduleSpec(given.cron, given.timezone, seconds)
+    return ScheduleSpec(given.cron, given.timezone, None if seconds is None else float(seconds))
 
 
 def build_contact_fields(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from compasso.spec.durations import seconds_of
 from compasso.spec.problems import did_you_mean
 from compasso.spec.types import SourceSpec
 
@@ -37,7 +37,6 @@ _OPTIONS: Mapping[str, frozenset[str]] = {
 
 # Every kind has these: the column that tells newer rows, and how far to look behind it.
 _CURSOR = frozenset({"cursor", "lookback"})
-_DURATION = re.compile(r"[0-9]+[smhd]")
 
 
 def _is_texts(value: Any) -> bool:
@@ -47,7 +46,7 @@ def _is_texts(value: Any) -> bool:
 # What a value must be, and what is said when it is not: message and hint.
 _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str, str]] = {
     "lookback": (
-        lambda v: isinstance(v, str) and _DURATION.fullmatch(v) is not None,
+        lambda v: isinstance(v, str) and seconds_of(v) is not None,
         "`lookback` is not a duration",
         "30m, 12h or 2d",
     ),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from compasso.model import CompassoError, Diagnostic, Json, Position, Priority
+from compasso.spec.durations import seconds_of
 
 # How far a total may be from the sum of its lines: an amount, not checked, or the default.
 Tolerance: TypeAlias = 'float | Literal["any"] | None'
@@ -90,8 +91,7 @@ class SourceSpec:
     @property
     def lookback_seconds(self) -> int:
         """How far behind the cursor rows are read again."""
-        text = str(self.options.get("lookback", "0s"))
-        return int(text[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[text[-1]]
+        return seconds_of(self.options.get("lookback")) or 0
 
     @property
     def label(self) -> str:
