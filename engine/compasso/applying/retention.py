@@ -6,8 +6,8 @@ What recovery needs, or a plan file that was stopped and can be applied again, i
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,8 +50,9 @@ def count_older(state: State, before: datetime) -> Pruned:
     journal = Journal(state.directory)
     try:
         needed = journal.needed_plans()
-        old = before.astimezone(UTC).isoformat(timespec="milliseconds")
-        runs = sum(run.started < old and run.plan_id not in needed for run in journal.runs())
+        runs = sum(
+            run.started < _moment(before) and run.plan_id not in needed for run in journal.runs()
+        )
     finally:
         journal.close()
     return Pruned(runs, sum(remove_rows(f, before, dry_run=True) for f in _older(state, before)))
@@ -78,8 +79,12 @@ def tidy(state: State, journal: Journal, before: datetime | None, syncs: Collect
 
 def _prune(state: State, journal: Journal, before: datetime) -> Pruned:
     outcomes = sum(remove_rows(file, before) for file in _older(state, before))
-    moment = before.astimezone(UTC).isoformat(timespec="milliseconds")
-    return Pruned(journal.prune(moment), outcomes)
+    return Pruned(journal.prune(_moment(before)), outcomes)
+
+
+def _moment(at: datetime) -> str:
+    """As the journal writes it."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def _older(state: State, before: datetime) -> list[Path]:
@@ -102,28 +107,21 @@ def _drop_copies(journal: Journal, syncs: Collection[str]) -> None:
                 copy.unlink(missing_ok=True)
 
 
-def _alone(state: State) -> _Lock:
-    return _Lock(state.directory / "locks" / "history.lock")
+@contextmanager
+def _alone(state: State) -> Iterator[None]:
+    """One process at a time puts the history in order. Raises CompassoError: another is at it."""
+    from filelock import FileLock, Timeout
 
-
-class _Lock:
-    """One process at a time puts the history in order."""
-
-    def __init__(self, path: Path) -> None:
-        from filelock import FileLock
-
-        path.parent.mkdir(exist_ok=True)
-        self._lock = FileLock(path)
-
-    def __enter__(self) -> None:
-        from filelock import Timeout
-
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise CompassoError.say(
-                "another compasso is at work on the history", "try again in a moment"
-            ) from None
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+    path = state.directory / "locks" / "history.lock"
+    path.parent.mkdir(exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise CompassoError.say(
+            "another compasso is at work on the history", "try again in a moment"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

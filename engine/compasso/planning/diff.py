@@ -101,8 +101,9 @@ def diff(
     empty = selected.existing == 0
     hashes = _Hashes.of(desired, selected, retired, nulls)
     _pair(connection, desired, selected, empty=empty)
-    creates = _creates(desired, typed, empty, hashes)
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {creates}")
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {table} AS {_creates(desired, typed, empty, hashes)}"
+    )
     held_back = kept = 0
     if not empty:
         connection.execute(f"INSERT INTO {table} {_updates(desired, typed, nulls, hashes)}")
@@ -167,10 +168,7 @@ class _Hashes:
 
     def new(self, column: Column) -> str:
         """The hash of a desired value; 0 when there is none."""
-        value = _as_json(column)
-        if column.field.type is FieldType.JSON:
-            value = f"json({value})::VARCHAR"
-        return field_hash(value, column.field.name, self.lineage)
+        return field_hash(_normal_json(column), column.field.name, self.lineage)
 
     def old(self, name: str, relation: str) -> str:
         """The hash of a cached value; `relation` has the list of them."""
@@ -277,6 +275,12 @@ def _as_json(column: Column) -> str:
     return f"to_json(m.{column.sql})::VARCHAR"
 
 
+def _normal_json(column: Column) -> str:
+    """As `_as_json`; of JSON in the one form that equal values have."""
+    value = _as_json(column)
+    return f"json({value})::VARCHAR" if column.field.type is FieldType.JSON else value
+
+
 _DIGESTS = "m.hash_high AS row_hash_high, m.hash_low AS row_hash_low, m.source_high, m.source_low"
 
 
@@ -286,6 +290,11 @@ def record_json(desired: Desired) -> str:
     for column in desired.columns:
         name = quote_text(f"{json.dumps(column.field.name, ensure_ascii=False)}:")
         pairs.append(f"CASE WHEN m.{column.sql} IS NOT NULL THEN {name} || {_as_json(column)} END")
+    return _object(pairs)
+
+
+def _object(pairs: Sequence[str]) -> str:
+    """The SQL of a JSON object's text, of pairs that may be NULL."""
     return f"'{{' || concat_ws(',', {', '.join(pairs)}) || '}}'" if pairs else "'{}'"
 
 
@@ -325,11 +334,10 @@ def _updates(desired: Desired, typed: Sequence[str], nulls: Nulls, hashes: _Hash
     mask = " + ".join(f"CASE WHEN d{i} THEN {pieces[i].bit} ELSE 0 END" for i in every)
     by_call = " OR ".join(f"(d{i} AND {pieces[i].by_call})" for i in every)
     sizes = "".join(f" + CASE WHEN d{i} THEN {pieces[i].size} ELSE 0 END" for i in every)
-    written = ["concat_ws(',', NULL" + "".join(f", {t}" for t in texts) + ")"
-               for texts in ([p.after for p in pieces], [p.before for p in pieces])]  # fmt: skip
     return (
         "SELECT 'update' AS operation, m.key, m.row, m.file, "
-        f"'{{' || {written[0]} || '}}' AS fields, '{{' || {written[1]} || '}}' AS before, "
+        f"{_object([p.after for p in pieces])} AS fields, "
+        f"{_object([p.before for p in pieces])} AS before, "
         f"{_carry(desired)} AS carry, ({mask or '0'})::UBIGINT AS mask, "
         f"({by_call or 'false'}) AS by_call, ({_always(desired)}{sizes})::BIGINT AS size, "
         f"{_DIGESTS}, {hashes.merged() if hashes else 'NULL::UBIGINT[]'} AS field_hashes "
@@ -366,9 +374,6 @@ def _piece(
 ) -> _Piece:
     """What the field with this number adds."""
     name = quote_text(f"{json.dumps(column.field.name, ensure_ascii=False)}:")
-    after = f"to_json(m.{column.sql})::VARCHAR"
-    if column.field.type is FieldType.JSON:
-        after = f"json(m.{column.sql})"
     if hashes is None:
         before = f"coalesce(m.jsons[{number + 1}]::VARCHAR, 'null')"
     else:
@@ -377,7 +382,7 @@ def _piece(
     # What every line of a file holds is counted once for the line.
     always = column.field.name in desired.target.import_required
     return _Piece(
-        after=f"CASE WHEN d{number} THEN {name} || coalesce({after}, 'null') END",
+        after=f"CASE WHEN d{number} THEN {name} || coalesce({_normal_json(column)}, 'null') END",
         before=f"CASE WHEN d{number} THEN {name} || {before} END",
         bit=1 << typed.index(column.field.name) if column.field.name in typed else 0,
         by_call=_only_by_call(column),

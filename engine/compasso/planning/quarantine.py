@@ -57,9 +57,10 @@ def passed_failures(
     failed = [f.key for f in state.failures(sync)]
     if not failed or unknown_rows(connection, found.desired):
         return []
+    name = _name(state, sync)
     rows = connection.execute(
-        f"SELECT name FROM (SELECT {_name(state, sync)} AS name FROM {found.table} UNION ALL "
-        f"SELECT {_name(state, sync)} FROM {found.desired.name} WHERE problems IS NOT NULL) "
+        f"SELECT name FROM (SELECT {name} AS name FROM {found.table} UNION ALL "
+        f"SELECT {name} FROM {found.desired.name} WHERE problems IS NOT NULL) "
         "WHERE name IN (SELECT unnest($keys::VARCHAR[]))",
         {"keys": failed},
     ).fetchall()

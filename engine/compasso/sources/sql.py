@@ -221,14 +221,19 @@ def _postgresql(address: str, query: str, _root: Path, value: str | None) -> Ite
         session = stack.enter_context(manager.AdbcConnection(database))
         _run(manager, session, "SET default_transaction_read_only = on")
         _run(manager, session, "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
-        statement = stack.enter_context(manager.AdbcStatement(session))
-        statement.set_sql_query(query)
-        if value is not None:
-            # A connection of its own: the driver reads the parameter while it gives the rows.
-            other = stack.enter_context(cursor())
-            statement.bind_stream(ArrowStream(other.sql(f"SELECT {value} AS value")))
-        stream, _ = statement.execute_query()
-        yield stream
+        yield _rows(manager, session, stack, query, value)
+
+
+def _rows(manager: Any, session: Any, stack: ExitStack, query: str, value: str | None) -> Any:
+    """The rows of a query, as long as the stack lasts."""
+    statement = stack.enter_context(manager.AdbcStatement(session))
+    statement.set_sql_query(query)
+    if value is not None:
+        # A connection of its own: the driver reads the parameter while it gives the rows.
+        other = stack.enter_context(cursor())
+        statement.bind_stream(ArrowStream(other.sql(f"SELECT {value} AS value")))
+    stream, _ = statement.execute_query()
+    return stream
 
 
 def _run(manager: Any, session: Any, text: str) -> None:
@@ -249,14 +254,7 @@ def _sqlite(address: str, query: str, root: Path, value: str | None) -> Iterator
         database = stack.enter_context(adbc_driver_sqlite.connect(f"{file.as_uri()}?mode=ro"))
         session = stack.enter_context(manager.AdbcConnection(database))
         _run(manager, session, "PRAGMA query_only = ON")
-        statement = stack.enter_context(manager.AdbcStatement(session))
-        statement.set_sql_query(query)
-        if value is not None:
-            # A connection of its own: the driver reads the parameter while it gives the rows.
-            other = stack.enter_context(cursor())
-            statement.bind_stream(ArrowStream(other.sql(f"SELECT {value} AS value")))
-        stream, _ = statement.execute_query()
-        yield stream
+        yield _rows(manager, session, stack, query, value)
 
 
 @contextmanager
