@@ -3,15 +3,14 @@
 import http.server
 import json
 import logging
+import subprocess
+import sys
 import threading
 from xml.etree import ElementTree
 
 import duckdb
 import httpx
 import pytest
-
-from compasso.sandbox import RunningSandbox
-from compasso.sandbox.settings import SandboxSettings
 
 PROJECT = "project: shop\nbudget: {requests_per_minute: 1000}\n"
 SPEC = """kind: sync
@@ -26,7 +25,6 @@ fields:
   _email: email
   _name: first_name
 """
-SECRET = "id:topsecret"
 
 
 def rows(*pairs):
@@ -34,14 +32,6 @@ def rows(*pairs):
 
 
 ANA, EVA = ("ana@x.es", "Ana"), ("eva@x.es", "Eva")
-
-
-@pytest.fixture
-def sandbox(monkeypatch):
-    with RunningSandbox(SandboxSettings(requests_per_minute=1000)) as running:
-        monkeypatch.setenv("CONNECTIF_BASE_URL", running.url)
-        monkeypatch.setenv("CONNECTIF_API_KEY", SECRET)
-        yield running
 
 
 @pytest.fixture
@@ -243,6 +233,16 @@ def test_logs_are_lines_of_json_without_secrets_or_people(sandbox, shop, compass
     text = "\n".join(json.dumps(line) for line in lines)
     for hidden in ("topsecret", "ana@", "eva%40", "eva@", "Ana"):
         assert hidden not in text
+
+
+def test_nobody_who_asked_for_no_log_gets_one(sandbox, shop):
+    fault(sandbox, kind="status", status=503, method="PATCH")
+    words = ["apply", "--auto-approve", "--project", str(shop(ANA, EVA))]
+    ran = subprocess.run(
+        [sys.executable, "-m", "compasso.cli", *words], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "request" not in ran.stderr.splitlines()
 
 
 def test_spans_and_metrics_go_through_the_api_of_opentelemetry(sandbox, shop, compasso):

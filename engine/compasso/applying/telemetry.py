@@ -18,6 +18,8 @@ from compasso.applying.result import ApplyResult, Progress
 from compasso.connectif import Seen
 
 LOGGER = logging.getLogger("compasso")
+# Without it Python prints the bare words of warnings when nobody asked for a log.
+LOGGER.addHandler(logging.NullHandler())
 LEVELS = ("debug", "info", "warning", "error")
 
 
