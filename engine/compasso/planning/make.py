@@ -44,7 +44,7 @@ from compasso.planning.selection import Selection, detach, select_inline
 from compasso.planning.unchangeable import settle_changes, settle_declared
 from compasso.spec import Export, Project, Sync
 from compasso.spec.load import CONTACT_FIELDS, EVENT_TYPES
-from compasso.state import State
+from compasso.state import Failure, State
 from compasso.state.suppression import suppressed_digest
 from compasso.targets import load_target
 from compasso.temporary import working_folder
@@ -200,7 +200,7 @@ class _Builder:
         selected = select_inline(self.connection, self.state, name)
         table = f"changes_{number}"
         found = diff(self.connection, desired, table, selected, missing="keep", nulls="omit")
-        self.passed[name] = passed_failures(self.connection, self.state, name, found)
+        self._note_passed(name, found)
         detach(self.connection)
         found, warnings = settle_declared(self.connection, found)
         self._finish(name, None, "specs", found, Priority.HIGH, "calls", warnings)
@@ -218,7 +218,7 @@ class _Builder:
         found = diff(
             self.connection, desired, f"changes_{number}", selected, missing="keep", nulls="omit"
         )
-        self.passed[export.name] = passed_failures(self.connection, self.state, export.name, found)
+        self._note_passed(export.name, found)
         detach(self.connection)
         if export.name not in self.options.override_guards:
             exports.check_guard(export, found.create + found.update)
@@ -252,7 +252,7 @@ class _Builder:
             nulls=sync.nulls,
         )
         self._keep_digests(sync.name, found, selected)
-        self.passed[sync.name] = passed_failures(self.connection, self.state, sync.name, found)
+        failures = self._note_passed(sync.name, found)
         special: Sequence[str] = ()
         notes: Sequence[str] = ()
         if sync.stock is not None:
@@ -261,7 +261,7 @@ class _Builder:
         warnings = [*mapped.warnings, *_warnings(found, gave_way, sync), *special]
         found, changed = settle_changes(self.connection, sync, found)
         found, tired = leave_out(
-            self.connection, self.state, sync.name, found, self.project.quarantine_after
+            self.connection, self.state, sync.name, found, failures, self.project.quarantine_after
         )
         warnings += [*changed, *tired]
         # What is left to be said or tried again next time must be read again next time. That rows
@@ -287,6 +287,12 @@ class _Builder:
         )  # fmt: skip
         self.extras[sync.name] |= chosen.options
         return chosen.diff, chosen.warnings, chosen.notes
+
+    def _note_passed(self, name: str, found: Diff) -> Sequence[Failure]:
+        """Note the failures that nothing is pending for; answers all of the sync's."""
+        failures = self.state.failures(name)
+        self.passed[name] = passed_failures(self.connection, self.state, name, found, failures)
+        return failures
 
     def _keep_digests(self, name: str, found: Diff, selected: Selection) -> None:
         """Note the digests of rows that were mapped and turned out to change nothing."""

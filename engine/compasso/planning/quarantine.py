@@ -4,11 +4,12 @@ data is mended or someone asks; or once, and nothing is to be sent for them any 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from compasso.planning.diff import Diff, unknown_rows
-from compasso.state import State
+from compasso.state import Failure, State
 from compasso.state.hashing import content_hash, hashed_name
 
 if TYPE_CHECKING:
@@ -16,13 +17,18 @@ if TYPE_CHECKING:
 
 
 def leave_out(
-    connection: DuckDBPyConnection, state: State, sync: str, found: Diff, tries: int
+    connection: DuckDBPyConnection,
+    state: State,
+    sync: str,
+    found: Diff,
+    failures: Sequence[Failure],
+    tries: int,
 ) -> tuple[Diff, list[str]]:
     """Take the changes of records in quarantine out of a diff, if they are what was refused.
 
     Answers the diff, and a warning. Mended data is another change: it is tried again.
     """
-    tired = [f for f in state.failures(sync) if f.tries >= tries]
+    tired = [f for f in failures if f.tries >= tries]
     if not tired:
         return found, []
     rows = connection.execute(
@@ -50,11 +56,15 @@ def leave_out(
 
 
 def passed_failures(
-    connection: DuckDBPyConnection, state: State, sync: str, found: Diff
+    connection: DuckDBPyConnection,
+    state: State,
+    sync: str,
+    found: Diff,
+    failures: Sequence[Failure],
 ) -> list[str]:
     """The failures of a sync that no change is pending for, by their hashed names: the row has
     left the source, or is again what the account has. A row that is rejected may still be one."""
-    failed = [f.key for f in state.failures(sync)]
+    failed = [f.key for f in failures]
     if not failed or unknown_rows(connection, found.desired):
         return []
     name = _name(state, sync)
