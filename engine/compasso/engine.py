@@ -88,18 +88,23 @@ def cursor() -> Iterator[DuckDBPyConnection]:
 
 def copy_database(source: Path, target: Path) -> None:
     """Copy what a DuckDB file holds into a new file, without what was deleted in it."""
+    with attached(source) as old, attached(target) as new, cursor() as connection:
+        connection.execute(f"COPY FROM DATABASE {old} TO {new}")
+        connection.execute(f"CHECKPOINT {new}")
+
+
+@contextmanager
+def attached(path: Path) -> Iterator[str]:
+    """The name under which all cursors can write to a DuckDB file, until the block ends.
+
+    Raises duckdb.Error: the file is in use, or is none of DuckDB's.
+    """
     engine = _running()
-    alias = engine.attach(source, read_only=False)
+    alias = engine.attach(path, read_only=False)
     try:
-        other = engine.attach(target, read_only=False)
-        try:
-            with cursor() as connection:
-                connection.execute(f"COPY FROM DATABASE {alias} TO {other}")
-                connection.execute(f"CHECKPOINT {other}")
-        finally:
-            engine.detach(target, other, read_only=False)
+        yield alias
     finally:
-        engine.detach(source, alias, read_only=False)
+        engine.detach(path, alias, read_only=False)
 
 
 @contextmanager

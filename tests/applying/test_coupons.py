@@ -334,14 +334,34 @@ def test_killed_at_any_step_the_set_gets_its_codes_once(every, after, project):
     assert step > 4
 
 
-def test_an_upload_whose_answer_was_lost_is_found_by_clocks_that_differ_a_little(project):
+@pytest.mark.parametrize("seconds", [-25, 25, -86400, 86400])
+def test_an_upload_whose_answer_was_lost_is_found_by_clocks_that_differ(seconds, project):
     """Uploaded again, its codes would be refused: they are in the set."""
     world = World(project(shop_files()), seeded())
-    world.fault(kind="clock_jump", seconds=-25, method="GET")
+    world.fault(kind="clock_jump", seconds=seconds, method="GET")
     world.fault(kind="truncate", method="POST")
     result, _ = world.apply()
     assert (result.applied, result.failed) == (8, 0)
     assert world.sent("POST", "/imports/") == 1
+
+
+def test_codes_whose_import_never_ended_go_first_so_that_the_set_is_not_filled_twice(project):
+    world = World(project(shop_files()), seeded(), coupon_counter_seconds=0.0)
+    world.fault(kind="import_stuck")
+    result, _ = world.apply()
+    assert (result.applied, result.failed) == (0, 8)
+
+    def free(request, response):  # two hours later it goes on after all, with another beside it
+        if (request.method, request.url.path) == ("POST", "/imports/"):
+            for found in world.sandbox.account.list("imports"):
+                found.pop("_stuck", None)
+        return response
+
+    world.change = free
+    for _ in range(2):
+        world.apply()
+    found = [c["code"] for c in world.dump("coupons") if c["couponSetId"] == SET]
+    assert sorted(found) == sorted(["A", "B", *(f"SUMMER-{n}" for n in range(1, 9))])
 
 
 def test_a_queue_of_imports_that_stays_full_is_told_with_the_next_step(project):

@@ -6,6 +6,7 @@ that they fill.
 
 import shutil
 
+import pytest
 from virtually import Fuse, Killed, World
 
 SPEC = """kind: sync
@@ -38,3 +39,15 @@ def test_killed_at_any_step_the_state_learns_of_every_row_of_an_import(project, 
         assert known == {f"u{i}@x.es" for i in range(12)}, f"killed at step {step}"
         shutil.rmtree(shop.folder / ".compasso")
     assert step > 6
+
+
+@pytest.mark.parametrize("seconds", [-86400, -5, 5, 86400])
+def test_a_lost_upload_is_found_by_the_accounts_own_clock(seconds, project):
+    """Uploaded again it would do no harm, but a large file would take its time twice."""
+    files = {"compasso.yml": "project: s\n", "specs/crm.yml": SPEC, "data/c.csv": ROWS}
+    shop = World(project(files))
+    shop.fault(kind="clock_jump", seconds=seconds, method="GET")
+    shop.fault(kind="truncate", method="POST")
+    result, _ = shop.apply()
+    assert (result.applied, result.failed) == (12, 0)
+    assert shop.sent("POST", "/imports/") == 2  # one for each set of columns

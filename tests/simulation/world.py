@@ -31,6 +31,7 @@ KNOWN_ENDS = (
     "cannot reach",
     "cannot be read",
     "queue of imports has been full",
+    "queue of exports has been full",
     "cannot be fetched",
 )
 # What is stuck costs two hours of polls: a few of them tell as much as many.

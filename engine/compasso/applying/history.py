@@ -95,21 +95,11 @@ def remember(state: State, plan: Plan, told: Told) -> None:
     count = len(told.only) if told.only is not None else told.last - told.first + 1
     file = folder / f"{plan.plan_id[:12]}-{told.first}-{told.last}-{count}.parquet"
     outcomes = told.outcomes or {}
+    columns = list(zip(*outcomes.values(), strict=True)) or [()] * 5
     with cursor() as connection:
-        connection.execute(
-            "CREATE OR REPLACE TEMP TABLE told (change_id BIGINT, outcome VARCHAR, status INTEGER, "
-            "reason VARCHAR, time VARCHAR, run_id VARCHAR)"
-        )
-        if outcomes:
-            columns = list(zip(*outcomes.values(), strict=True))
-            connection.execute(
-                "INSERT INTO told SELECT unnest($ids), unnest($a), unnest($b), unnest($c), "
-                "unnest($d), unnest($e)",
-                {"ids": list(outcomes), **dict(zip("abcde", map(list, columns), strict=True))},
-            )
         where = "c.change_id BETWEEN $first AND $last"
         if told.only is not None:
-            where += " AND c.change_id IN (SELECT change_id FROM told)"
+            where += " AND t.change_id IS NOT NULL"
         select = (
             "SELECT coalesce(t.time::TIMESTAMPTZ, $time::TIMESTAMPTZ) AS time, "
             "coalesce(t.run_id, $run) AS run_id, c.sync, $target AS target, "
@@ -119,7 +109,10 @@ def remember(state: State, plan: Plan, told: Told) -> None:
             f"$import::VARCHAR AS import_id, {reason} AS reason, "
             "$plan AS plan_id, c.change_id "
             f"FROM read_parquet({quote_text(str(plan.changes_file))}) AS c "
-            f"LEFT JOIN told AS t USING (change_id) WHERE {where} ORDER BY key"
+            "LEFT JOIN (SELECT unnest($ids::BIGINT[]) AS change_id, unnest($a::VARCHAR[]) AS outcome, "
+            "unnest($b::INTEGER[]) AS status, unnest($c::VARCHAR[]) AS reason, "
+            "unnest($d::VARCHAR[]) AS time, unnest($e::VARCHAR[]) AS run_id) AS t "
+            f"ON t.change_id = c.change_id WHERE {where} ORDER BY key"
         )
         _write(
             connection,
@@ -128,7 +121,8 @@ def remember(state: State, plan: Plan, told: Told) -> None:
             {
                 "time": told.at.isoformat(), "run": told.run_id, "target": told.target,
                 "route": told.route, "import": told.import_id, "plan": plan.plan_id,
-                "first": told.first, "last": told.last,
+                "first": told.first, "last": told.last, "ids": list(outcomes),
+                **dict(zip("abcde", map(list, columns), strict=True)),
             },
         )  # fmt: skip
     if sum(1 for _ in folder.glob("*.parquet")) > _MOST_PARTS:
@@ -142,7 +136,9 @@ def close_run(directory: Path, run_id: str) -> None:
         return
     whole = folder.with_suffix(".parquet")
     files = [*folder.glob("*.parquet"), *([whole] if whole.exists() else [])]
-    if files:
+    if len(files) == 1 and not whole.exists():
+        files[0].replace(whole)  # it is in order already
+    elif files:
         merge_files(files, whole)
     shutil.rmtree(folder)
 

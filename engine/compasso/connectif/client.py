@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from compasso.connectif.account_clock import AccountClock
 from compasso.connectif.breaker import Breaker, NoAnswer, Unreachable
 from compasso.connectif.budget import Budget, Claim, backoff
 from compasso.connectif.clock import Clock
@@ -110,6 +111,7 @@ class Client:
         self.base_url = base_url
         self.budget = budget
         self.clock = clock
+        self.account_clock = AccountClock(clock)
         self.sent = 0
         self.most: int | None = None  # how many requests may be sent in all
         # How many of these are kept for claims that go before this one.
@@ -162,14 +164,23 @@ class Client:
         claim: Claim | Priority = Priority.NORMAL,
         *,
         leaving: Callable[[], None] = lambda: None,
+        without_effect: Callable[[], None] = lambda: None,
     ) -> Answer:
         """Send a call that may not be repeated blindly.
 
         A refused call (429) and one that never reached the server had no effect: they are sent
-        again. Raises LostAnswer when nobody knows, also after 5xx; CompassoError; Unreachable.
+        again, and `without_effect` is called of each such try, as `leaving` before each.
+        Raises LostAnswer when nobody knows, also after 5xx; CompassoError; Unreachable.
         """
         return await self._repeat(
-            lambda: self._once(call.method, call.path, claim, call=call, leaving=leaving),
+            lambda: self._once(
+                call.method,
+                call.path,
+                claim,
+                call=call,
+                leaving=leaving,
+                without_effect=without_effect,
+            ),
             once_only=True,
         )
 
@@ -365,6 +376,7 @@ class Client:
         claim: Claim | Priority,
         call: ApiCall | None = None,
         leaving: Callable[[], None] = lambda: None,
+        without_effect: Callable[[], None] = lambda: None,
         **more: Any,
     ) -> Answer:
         if isinstance(claim, Priority):
@@ -379,7 +391,7 @@ class Client:
         headers = {"Authorization": f"apiKey {self._key()}"}
         response: httpx.Response | None = None
         failed: str | None = None
-        started = self.clock.now()
+        started, sent = self.clock.now(), self.clock.monotonic()
         try:
             if call is not None and call.body is not None:
                 more["json"] = call.body
@@ -389,16 +401,24 @@ class Client:
             response = await self._http.request(method, path, headers=headers, **more)
         except httpx.TransportError as error:
             failed = type(error).__name__
-            raise LostAnswer(failed, left=not isinstance(error, _NEVER_LEFT)) from error
+            left = not isinstance(error, _NEVER_LEFT)
+            if not left:
+                without_effect()
+            raise LostAnswer(failed, left=left) from error
         except httpx.InvalidURL as error:
             raise CompassoError.say(f"base_url is not an address: {self.base_url}") from error
         finally:
-            known: Mapping[str, str] | None = response.headers if response is not None else None
-            status = response.status_code if response is not None else None
+            known: Mapping[str, str] | None = None
+            status = None
+            if response is not None:
+                known, status = response.headers, response.status_code
+                self.account_clock.observe(known, sent, self.clock.monotonic())
             self.budget.settle(ticket, known, status)
             name = f"{method} /{path.lstrip('/').split('/', 1)[0].split('?', 1)[0]}"
             self.observe(Seen(name, status, started, self.clock.now(), failed))
         _refuse(response)
+        if response.status_code == 429:
+            without_effect()
         return _answer(response)
 
 

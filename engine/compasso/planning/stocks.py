@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # set is never filled twice for one need. Should the counter know them already, the set looks
 # fuller than it is, for this long.
 COUNTER_LAG = timedelta(seconds=30)
+# How the reason of a failure begins where an import may still be carried out.
+NOT_ENDED = "the import did not end"
 MOST_CODES = 500_000  # a set holds so many (documented, H17)
 # Two lists and one look at them right before the upload, and the import itself.
 STOCK_REQUESTS = 2
@@ -163,8 +165,12 @@ def _check_guard(sync: Sync, codes: int) -> None:
 def _first(connection: DuckDBPyConnection, found: Diff, most: int, *, failures: bool) -> Diff:
     """The difference with its first `most` creates, and nothing else."""
     draft = f"{found.table}_all"
-    # A code that was refused before does not stand in the way of one that was never tried.
-    order = "coalesce(f.tries, 0), c.file, c.row, c.key" if failures else "c.file, c.row, c.key"
+    order = "c.file, c.row, c.key"
+    if failures:
+        # A code that was refused before does not stand in the way of one that was never tried.
+        # But codes whose import may still be carried out go first: the set must not get both.
+        late = f"starts_with(f.reason, {quote_text(NOT_ENDED)})"
+        order = f"CASE WHEN {late} THEN -1 ELSE coalesce(f.tries, 0) END, {order}"
     join = "LEFT JOIN cached.failures AS f ON f.key = c.key" if failures else ""
     connection.execute(f"ALTER TABLE {found.table} RENAME TO {draft}")
     connection.execute(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from email.utils import formatdate
 from typing import Any
 
 from starlette.requests import Request
@@ -48,6 +49,7 @@ def guarded(
         fault = sandbox.faults.take(request.method, request.url.path)
         response = await _answer(sandbox, request, checked, fault)
         entry["status"] = response.status_code
+        response.headers["date"] = formatdate(sandbox.now(), usegmt=True)
         return await _after(response, fault)
 
     return endpoint

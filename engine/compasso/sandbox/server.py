@@ -70,6 +70,7 @@ def _server(app: Starlette) -> uvicorn.Server:
             log_config=None,
             log_level="critical",  # a fault that drops a connection is no error of the server
             access_log=False,
+            date_header=False,  # the API's answers have the account's time
             lifespan="off",
             timeout_graceful_shutdown=1,
         )

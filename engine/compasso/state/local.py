@@ -441,10 +441,7 @@ class LocalState:
             return connection.execute(sql).fetchall()
 
     def _facts(self, sync: str) -> Mapping[str, str]:
-        if not self._path(sync).exists():
-            return {}
-        with self._open(sync, read_only=True) as connection:
-            return look(connection).meta
+        return dict(self._query(sync, "SELECT name, value FROM meta"))
 
     def _meta(self, sync: str, name: str) -> str | None:
         return self._facts(sync).get(name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from compasso.applying.destinations.base import (
@@ -13,10 +15,14 @@ from compasso.applying.destinations.base import (
     columns_of,
     outputs,
 )
+from compasso.engine import attached
 from compasso.mapping.quoting import quote_name, quote_text
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+# Two exports of one run may write to one file, each in a thread of its own.
+_WRITING = threading.Lock()
 
 
 def write(
@@ -26,35 +32,39 @@ def write(
     import duckdb
 
     path = place.file(place.name)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection.execute(f"ATTACH {quote_text(str(path))} AS destination")
-    except (OSError, duckdb.Error) as error:
-        first = str(error).strip().splitlines()[0]
-        locked = "lock" in first.lower()
-        said = "another process has it open: close it there" if locked else first
-        raise CannotWrite(f"{place.name} cannot be opened: {said}") from error
-    try:
-        connection.begin()
-        for name, tables in outputs(str(place.table), place.products, loads):
-            _write_table(connection, name, tables, replace=replace)
-        connection.commit()
-    except duckdb.Error as error:
-        connection.rollback()
-        first = str(error).strip().splitlines()[0]
-        raise CannotWrite(f"the table {place.table} cannot be written: {first}") from error
-    except CannotWrite:
-        connection.rollback()
-        raise
-    finally:
-        connection.execute("DETACH destination")
+    with _WRITING, ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            database = stack.enter_context(attached(path))
+        except (OSError, duckdb.Error) as error:
+            first = str(error).strip().splitlines()[0]
+            locked = "lock" in first.lower()
+            said = "another process has it open: close it there" if locked else first
+            raise CannotWrite(f"{place.name} cannot be opened: {said}") from error
+        try:
+            connection.begin()
+            for name, tables in outputs(str(place.table), place.products, loads):
+                _write_table(connection, database, name, tables, replace=replace)
+            connection.commit()
+        except duckdb.Error as error:
+            connection.rollback()
+            first = str(error).strip().splitlines()[0]
+            raise CannotWrite(f"the table {place.table} cannot be written: {first}") from error
+        except CannotWrite:
+            connection.rollback()
+            raise
 
 
 def _write_table(
-    connection: DuckDBPyConnection, name: str, tables: Sequence[tuple[str, str]], *, replace: bool
+    connection: DuckDBPyConnection,
+    database: str,
+    name: str,
+    tables: Sequence[tuple[str, str]],
+    *,
+    replace: bool,
 ) -> None:
     schema, _, bare = name.rpartition(".")
-    where = f"destination.{quote_name(schema or 'main')}"
+    where = f"{database}.{quote_name(schema or 'main')}"
     table = f"{where}.{quote_name(bare)}"
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {where}")
     wanted: dict[str, str] = {}
@@ -62,9 +72,9 @@ def _write_table(
         wanted |= columns_of(connection, rows)
     wanted[PIECE] = "VARCHAR"
     exists = connection.execute(
-        "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'destination' "
+        "SELECT count(*) FROM duckdb_tables() WHERE database_name = $database "
         "AND schema_name = $schema AND table_name = $name",
-        {"schema": schema or "main", "name": bare},
+        {"database": database, "schema": schema or "main", "name": bare},
     ).fetchone()
     if not exists or not exists[0]:
         columns = ", ".join(f"{quote_name(c)} {t}" for c, t in wanted.items())

@@ -74,7 +74,7 @@ class CallRunner:
                     self.keep_outcomes(batch.sync)
             while tasks:
                 done, tasks = await asyncio.wait(
-                    tasks, timeout=0.2, return_when=asyncio.FIRST_COMPLETED
+                    tasks, timeout=0.5, return_when=asyncio.FIRST_COMPLETED
                 )
                 _raise_first(done)
                 if tasks:
@@ -132,7 +132,15 @@ class CallRunner:
             found = await self._look_up(change, batch, target)
             if found is not None:
                 return found
-        outcome = await self._create_once(call, change, batch, target, delivery, intend)
+
+        def withdraw() -> None:
+            # What was surely not carried out is not uncertain if this process ends now. (Of a
+            # record that was deleted to be made anew the journal must know that it is gone.)
+            if not anew:
+                work.journal.drop_call(work.plan.plan_id, change.change_id)
+
+        left = _Leaving(work.client, intend, withdraw)
+        outcome = await self._create_once(call, change, batch, target, delivery, left)
         return replace(outcome, outcome=GONE) if anew and outcome.outcome == FAILED else outcome
 
     async def _create_once(
@@ -142,14 +150,15 @@ class CallRunner:
         batch: Batch,
         target: Target,
         delivery: Delivery,
-        intend: Callable[[], None],
+        left: _Leaving,
     ) -> Outcome:
         """Send a POST until it is known what became of it, and never when it may be there."""
         work = self.work
-        left = _Leaving(work.client, intend)
         for attempt in range(work.client.tries):
             try:
-                answer = await work.client.send_once(call, work.claim(batch), leaving=left)
+                answer = await work.client.send_once(
+                    call, work.claim(batch), leaving=left, without_effect=left.withdraw
+                )
             except LostAnswer as lost:
                 if delivery is Delivery.AT_MOST_ONCE:
                     return Outcome(change.change_id, UNCERTAIN, 0, LOST)
@@ -342,11 +351,17 @@ def _is_applied(outcome: Outcome | None) -> bool:
 
 
 class _Leaving:
-    """Notes when a request leaves."""
+    """Notes when a request leaves, and takes the note back."""
 
-    def __init__(self, client: Client, intend: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        intend: Callable[[], None],
+        withdraw: Callable[[], None] = lambda: None,
+    ) -> None:
         self._client = client
         self._intend = intend
+        self.withdraw = withdraw
         self._at = client.clock.monotonic()
 
     def __call__(self) -> None:

@@ -13,7 +13,7 @@ import json
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,6 +24,7 @@ from compasso.applying.history import Told, remember
 from compasso.applying.journal import APPLIED, FAILED, ExportIntent
 from compasso.applying.runners.base import Work, moment
 from compasso.connectif import LostAnswer
+from compasso.engine import cursor
 from compasso.model import ApiCall, Batch, Change, CompassoError, Operation
 from compasso.state import HASHED, Commit
 from compasso.targets import Target
@@ -85,8 +86,6 @@ class ExportRunner:
 
     async def run(self, batches: Sequence[Batch], target: Target) -> None:
         """Make all pieces of one export; in mode replace, write them all or none."""
-        import duckdb
-
         sync = batches[0].sync
         settled = self._settled(sync)
         waiting = [
@@ -95,22 +94,19 @@ class ExportRunner:
         if not waiting:
             return
         job = ExportJob(self.work, sync, batches[0])
-        with tempfile.TemporaryDirectory(prefix="export-", dir=working_folder()) as name:
+        with (
+            tempfile.TemporaryDirectory(prefix="export-", dir=working_folder()) as name,
+            cursor() as connection,
+        ):
             folder = Path(name)
-            connection = duckdb.connect()
-            try:
-                connection.execute("SET memory_limit = '1GB'")
-                connection.execute("SET temp_directory = $d", {"d": str(folder / "spill")})
-                replace = job.options["mode"] == "replace"
-                fetched: list[_Fetched] = []
-                async for one in self._fetch_all(job, waiting, connection, folder):
-                    fetched.append(one)
-                    if not replace:
-                        await self._write(job, connection, [one], replace=False)
-                if replace and fetched:
-                    await self._write(job, connection, fetched, replace=True)
-            finally:
-                connection.close()
+            replace = job.options["mode"] == "replace"
+            fetched: list[_Fetched] = []
+            async for one in self._fetch_all(job, waiting, connection, folder):
+                fetched.append(one)
+                if not replace:
+                    await self._write(job, connection, [one], replace=False)
+            if replace and fetched:
+                await self._write(job, connection, fetched, replace=True)
 
     async def _fetch_all(
         self, job: ExportJob, waiting: list[Change], connection: DuckDBPyConnection, folder: Path
@@ -392,7 +388,7 @@ class ExportRunner:
         self.work.show(job.sync, "")
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self.client.clock.now(), UTC)
+        return self.client.account_clock.now()
 
 
 RUNNER = ExportRunner

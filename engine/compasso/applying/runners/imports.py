@@ -22,6 +22,7 @@ from compasso.applying.runners.base import Work, moment
 from compasso.applying.stocks import codes_still_needed
 from compasso.connectif import LostAnswer
 from compasso.model import Batch, CompassoError
+from compasso.planning.stocks import NOT_ENDED
 from compasso.state import Commit
 from compasso.targets import Target
 from compasso.temporary import working_folder
@@ -174,7 +175,7 @@ class ImportRunner:
             coupon_set = self.plan.options(batch.sync).get("coupon_set_id")
             intent = ImportIntent(
                 self.plan.plan_id, batch.batch_id, self.work.run_id, batch.sync,
-                str(target.import_type), rows, self._now(), None, False,
+                str(target.import_type), rows, self.client.account_clock.now(), None, False,
             )  # fmt: skip
 
             def leave() -> None:
@@ -249,7 +250,7 @@ class ImportRunner:
 
     def _since(self, intent: ImportIntent) -> float:
         """When an earlier apply began an import, in monotonic seconds."""
-        ago = (self._now() - intent.at).total_seconds()
+        ago = (self.client.account_clock.now() - intent.at).total_seconds()
         return self.client.clock.monotonic() - min(max(0.0, ago), PATIENCE_SECONDS)
 
     def _now(self) -> datetime:
@@ -265,7 +266,7 @@ class ImportRunner:
         if one.last.get("status") != "finished":
             reason = f"the import ended with status {one.last.get('status')}"
             if one.last.get("status") not in _DONE:
-                reason = f"the import did not end within {PATIENCE_SECONDS / 3600:.0f} hours"
+                reason = f"{NOT_ENDED} within {PATIENCE_SECONDS / 3600:.0f} hours"
             failures = dict.fromkeys(keys.values(), reason)
         elif one.last.get("errors"):
             failures = await self._failed_rows(one, keys)
