@@ -167,7 +167,7 @@ class Shop:
         makers = [self._contacts, self._contacts, self._products, self._orders, self._orders]
         makers += [self._visits, self._codes, self._report]
         chosen = {
-            maker.__name__: maker for maker in some.sample(makers, k=some.choice([1, 2, 2, 3]))
+            maker.__name__: maker for maker in some.sample(makers, k=some.choice([1, 1, 2, 3]))
         }
         if len({"_codes", "_report"} & set(chosen)) == 2:  # one lives by the hour, one by the day
             del chosen["_codes"]

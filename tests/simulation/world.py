@@ -190,7 +190,7 @@ class World:
         shutil.copytree(day.state, self.directory)
         fill(self.account, day.account)
         await self._day(day)
-        while number + 1 < len(self.template.days) and self.random.random() < 0.25:
+        while number + 1 < len(self.template.days) and self.random.random() < 0.2:
             if (
                 self._is_stale(self.template.days[number + 1], "all")
                 and self.random.random() < 0.95
@@ -211,7 +211,7 @@ class World:
         """Apply until nothing is left."""
         fresh = self._is_stale(day, "all")
         names = ("all",)
-        if "left" in day.plans and not fresh and self.random.random() < 0.4:
+        if "left" in day.plans and not fresh and self.random.random() < 0.3:
             names = ("left", "right")
         for attempt in range(MOST_LIVES):
             calm = attempt >= 2
