@@ -165,7 +165,7 @@ orders = st.lists(st.tuples(heads, lines), min_size=1, max_size=6).map(
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 
 
-@property_test(4, 40, phases=PHASES)
+@property_test(4, 25, phases=PHASES)
 @given(orders=orders)
 def test_the_forms_agree_on_what_is_valid_and_what_it_becomes(orders, tmp_path_factory):
     folder = tmp_path_factory.mktemp("p")
