@@ -568,6 +568,23 @@ def test_two_exports_may_not_write_one_file(project, compasso):
     assert "this file or table is taken by specs/a.yml:4" in ran.err
 
 
+def test_exports_of_one_run_fill_tables_of_one_file(project, compasso, sandbox):
+    """They are written in threads, at the same time."""
+    seeded = {"contacts": [{"_email": f"u{n}@x.es"} for n in range(50)]}
+    assert httpx.post(f"{sandbox.url}/_sandbox/seed", json=seeded).is_success
+    given = {"compasso.yml": PROJECT, "specs/crm.yml": None, "data/c.csv": None}
+    for n in range(4):
+        spec = CONTACTS.replace("name: people", f"name: people{n}")
+        into = f"{{duckdb: exports/lake.duckdb, table: people{n}}}"
+        given[f"specs/{n}.yml"] = spec.replace("{csv: exports/people.csv}", into)
+    folder = project(given)
+    ran = compasso("apply", "--project", folder, "--auto-approve")
+    assert ran.code == 0, ran.err
+    with duckdb.connect(str(folder / "exports/lake.duckdb")) as lake:
+        for n in range(4):
+            assert lake.execute(f"SELECT count(*) FROM people{n}").fetchone() == (50,)
+
+
 def test_a_guard_stops_a_plan_of_too_many_exports(project, compasso):
     spec = ACTIVITIES.replace("INTO", INTO["csv"]) + "window: 1d\nguards: {max_create: 10}\n"
     given = {"compasso.yml": PROJECT, "specs/crm.yml": None, "specs/export.yml": spec}
