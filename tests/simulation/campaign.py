@@ -14,18 +14,24 @@ from pathlib import Path
 from templates import Template, make_template
 from world import World
 
+from compasso.applying.runners import exports, imports
 from compasso.engine import cursor
 
 RUNS_OF_A_SHOP = 100
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 _SHOWN_EVENTS = 150
+_PATIENCE_SECONDS = 1200.0  # two hours of polls would tell no more
 
 
 @contextmanager
 def workshop():
-    """A folder in memory, where there is one: the simulation writes thousands of small files."""
+    """A folder in memory, where there is one: the simulation writes thousands of small files.
+
+    What is stuck is given up after twenty minutes there.
+    """
     parent = str(_MEMORY) if _MEMORY.is_dir() else None
-    before, pace = tempfile.tempdir, gc.get_threshold()
+    before, pace, patience = tempfile.tempdir, gc.get_threshold(), imports.PATIENCE_SECONDS
+    imports.PATIENCE_SECONDS = exports.PATIENCE_SECONDS = _PATIENCE_SECONDS
     gc.freeze()  # what is there already is not looked at again and again
     gc.set_threshold(50_000, 20, 50)
     with cursor() as connection:  # the tables are tiny: a second thread only costs time
@@ -36,6 +42,7 @@ def workshop():
             yield Path(folder)
         finally:
             tempfile.tempdir = before
+            imports.PATIENCE_SECONDS = exports.PATIENCE_SECONDS = patience
             gc.set_threshold(*pace)
             gc.unfreeze()
             with cursor() as connection:

@@ -34,7 +34,7 @@ KNOWN_ENDS = (
     "queue of exports has been full",
     "cannot be fetched",
 )
-# What is stuck costs two hours of polls: a few of them tell as much as many.
+# What is stuck costs many polls: a few of them tell as much as many.
 RARE = {"import_stuck": 0.02, "export_stuck": 0.15, "import_failed": 0.25}
 OTHERS = {"rate_limit_storm", "other_clients"}  # faults that use up the budget
 MOST_LIVES = 40
