@@ -345,6 +345,21 @@ def test_an_upload_whose_answer_was_lost_is_found_by_clocks_that_differ(seconds,
     assert world.sent("POST", "/imports/") == 1
 
 
+@pytest.mark.parametrize("seconds", [-86400, 86400])
+def test_a_clock_that_is_set_neither_hides_a_need_nor_fills_the_set_twice(seconds, project):
+    """Which codes the counters may not know yet is told by the account's clock."""
+    folder = project(shop_files(data=codes(40)))
+    world = World(folder, seeded(), coupon_counter_seconds=10.0)
+    assert world.apply()[0].applied == 8
+    world.sandbox.skew -= seconds  # the machine's clock and the account's are the same one here
+    world.clock.jump(seconds)
+    assert world.apply()[1] == 0  # the counter still says 2
+    world.clock.jump(60)
+    assign(world.sandbox.account, SET, 9, world.sandbox.now())
+    world.clock.jump(60)
+    assert world.apply()[0].applied == 9
+
+
 def test_codes_whose_import_never_ended_go_first_so_that_the_set_is_not_filled_twice(project):
     world = World(project(shop_files()), seeded(), coupon_counter_seconds=0.0)
     world.fault(kind="import_stuck")

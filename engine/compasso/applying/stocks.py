@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from compasso.applying.runners.base import Work
 from compasso.model import Batch, CompassoError
 from compasso.planning import look_at_account
@@ -26,8 +24,7 @@ async def codes_still_needed(work: Work, batch: Batch) -> int:
             f"{batch.sync}: the coupon set {stock.label!r} is not in the account any more",
             "what was applied is safe; make a new plan",
         )
-    now = datetime.fromtimestamp(work.client.clock.now(), UTC)
-    recent = recent_codes(work.state, batch.sync, now)
+    recent = recent_codes(work.state, batch.sync, work.client.account_clock.now())
     need = codes_needed(stock, found, used=account.is_used(found), recent=recent)
     if need.codes < batch.rows:
         left = batch.rows - need.codes

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from compasso.model import CompassoError, Diagnostic
@@ -36,11 +37,13 @@ class CouponSet:
 
 @dataclass(frozen=True)
 class Account:
-    """The account as it was looked at; or, with a `problem`, why it was not."""
+    """The account as it was looked at, `at` which time by its own clock; or, with a `problem`,
+    why it was not."""
 
     sets: tuple[CouponSet, ...] = ()
     active_workflows: frozenset[str] = frozenset()
     problem: str | None = None
+    at: datetime | None = None
 
     def find(self, sync: Sync) -> CouponSet:
         """The set of a coupon stock. Raises CompassoError: none, several, or of another type."""
@@ -83,7 +86,7 @@ async def look_at_account(client: Client, *, workflows: bool) -> Account:
     active: set[str] = set()
     if workflows:
         active = {str(w.get("id")) async for w in client.pages("/workflows/") if _is_active(w)}
-    return Account(tuple(sets), frozenset(active))
+    return Account(tuple(sets), frozenset(active), at=client.account_clock.now())
 
 
 def _coupon_set(item: Mapping[str, Any]) -> CouponSet:

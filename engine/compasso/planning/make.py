@@ -280,9 +280,11 @@ class _Builder:
     def _choose_codes(self, found: Diff, sync: Sync) -> tuple[Diff, Sequence[str], Sequence[str]]:
         """Of a coupon stock's new codes, those that its set needs now."""
         stocks.check_shared_codes(self.connection, found, sync)
-        now = self.options.now or datetime.now(UTC)
+        account = self.options.account
+        # When codes were uploaded the state knows by the account's clock.
+        now = account.at or self.options.now or datetime.now(UTC)
         chosen = stocks.choose_codes(
-            self.connection, found, sync, self.options.account, self.state, now,
+            self.connection, found, sync, account, self.state, now,
             overridden=sync.name in self.options.override_guards,
         )  # fmt: skip
         self.extras[sync.name] |= chosen.options

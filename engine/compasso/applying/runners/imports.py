@@ -11,7 +11,7 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -175,7 +175,7 @@ class ImportRunner:
             coupon_set = self.plan.options(batch.sync).get("coupon_set_id")
             intent = ImportIntent(
                 self.plan.plan_id, batch.batch_id, self.work.run_id, batch.sync,
-                str(target.import_type), rows, self.client.account_clock.now(), None, False,
+                str(target.import_type), rows, self._now(), None, False,
             )  # fmt: skip
 
             def leave() -> None:
@@ -250,11 +250,11 @@ class ImportRunner:
 
     def _since(self, intent: ImportIntent) -> float:
         """When an earlier apply began an import, in monotonic seconds."""
-        ago = (self.client.account_clock.now() - intent.at).total_seconds()
+        ago = (self._now() - intent.at).total_seconds()
         return self.client.clock.monotonic() - min(max(0.0, ago), PATIENCE_SECONDS)
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self.client.clock.now(), UTC)
+        return self.client.account_clock.now()
 
     async def _settle(self, one: _Running) -> int:
         """Commit what an import did; answers how many records it applied."""
