@@ -58,7 +58,7 @@ addresses = st.one_of(
 )  # fmt: skip
 
 
-@property_test(20, 150)
+@property_test(20, 80)
 @given(values=st.lists(addresses, min_size=5, max_size=20))
 def test_addresses_are_the_same_on_both_roads(values):
     same_roads("{{ t | email }}", values)
@@ -85,7 +85,7 @@ def test_the_countries_that_sql_takes():
     assert not {"FR", "IT", "US", "BR"} & regions
 
 
-@property_test(8, 150)
+@property_test(8, 80)
 @given(data=st.data())
 def test_numbers_are_the_same_on_both_roads(data):
     region, code, mobile = data.draw(st.sampled_from(COMPILED))

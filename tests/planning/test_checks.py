@@ -60,7 +60,7 @@ SCHEMAS = [
 
 
 @pytest.mark.parametrize("field", SCHEMAS)
-@property_test(20, 200)
+@property_test(20, 100)
 @given(data=st.data())
 def test_sql_and_jsonschema_agree(field, data):
     value = data.draw(VALUES[field.type])
@@ -189,7 +189,7 @@ def verdicts_agree(schema, kind, values):
 
 
 @pytest.mark.parametrize("kind", list(RANDOM))
-@property_test(20, 200)
+@property_test(20, 100)
 @given(data=st.data())
 def test_any_schema_has_one_verdict(kind, data):
     schema = data.draw(schemas.filter(storable))

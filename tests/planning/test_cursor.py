@@ -149,7 +149,7 @@ ROWS = st.lists(
 )
 
 
-@property_test(5, 30)
+@property_test(5, 20)
 @given(days=st.lists(ROWS, min_size=2, max_size=3))
 def test_a_log_read_by_its_cursor_gives_the_account_that_reading_all_gives(days, tmp_path_factory):
     """Rows are only ever added, each later than all before, as in a log of changes."""

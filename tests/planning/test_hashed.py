@@ -75,7 +75,7 @@ row = st.tuples(
 rows = st.lists(row, unique_by=lambda r: r[0], max_size=8)
 
 
-@property_test(4, 20, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@property_test(4, 12, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(days=st.lists(rows, min_size=2, max_size=3), nulls=st.sampled_from(["omit", "clear"]),
        missing=st.sampled_from(["keep", "delete"]))  # fmt: skip
 def test_hashes_give_the_plans_that_values_give(tmp_path_factory, days, nulls, missing):

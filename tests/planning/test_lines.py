@@ -165,7 +165,7 @@ orders = st.lists(st.tuples(heads, lines), min_size=1, max_size=6).map(
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 
 
-@property_test(4, 25, phases=PHASES)
+@property_test(4, 15, phases=PHASES)
 @given(orders=orders)
 def test_the_forms_agree_on_what_is_valid_and_what_it_becomes(orders, tmp_path_factory):
     folder = tmp_path_factory.mktemp("p")
@@ -339,7 +339,7 @@ def edited(base, changes):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@property_test(2, 20, phases=PHASES)
+@property_test(2, 10, phases=PHASES)
 @given(first=edits, missing=st.sampled_from(["keep", "delete"]), change=st.booleans())
 def test_leaving_out_known_purchases_changes_no_plan(
     form, first, missing, change, tmp_path_factory

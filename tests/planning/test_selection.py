@@ -168,7 +168,7 @@ def test_leaving_out_known_rows_changes_no_plan(kind, tmp_path_factory, **case):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-@settings(max_examples=30, **QUIET)
+@settings(max_examples=20, **QUIET)
 @given(**CASES)
 def test_leaving_out_known_rows_changes_no_plan_of_many(kind, tmp_path_factory, **case):
     check(kind, parent=tmp_path_factory.mktemp("p"), **case)

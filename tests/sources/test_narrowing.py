@@ -200,7 +200,7 @@ CASES = st.sampled_from(sorted(VALUES)).flatmap(
 
 
 @every_kind
-@property_test(4, 80)
+@property_test(4, 40)
 @given(case=CASES)
 @example(case=("text", ["9", "10"], ["1000", "11", None], ""))
 @example(case=("text", ["b", "B"], ["é", "a", "C"], ""))

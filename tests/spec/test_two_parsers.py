@@ -67,7 +67,7 @@ def mutated(draw):
     return text
 
 
-@property_test(150, 8_000)
+@property_test(150, 3_000)
 @given(text=mutated())
 def test_both_parsers_read_the_same(text):
     alike(text)
