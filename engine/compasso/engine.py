@@ -86,6 +86,20 @@ def cursor() -> Iterator[DuckDBPyConnection]:
         connection.close()
 
 
+@contextmanager
+def attached(path: Path, *, read_only: bool = False) -> Iterator[str]:
+    """The name under which all cursors see a DuckDB file, until the block ends.
+
+    Raises duckdb.Error: the file is in use, or is none of DuckDB's.
+    """
+    engine = _running()
+    alias = engine.attach(path, read_only=read_only)
+    try:
+        yield alias
+    finally:
+        engine.detach(path, alias, read_only=read_only)
+
+
 def copy_database(source: Path, target: Path) -> None:
     """Copy what a DuckDB file holds into a new file, without what was deleted in it."""
     with attached(source) as old, attached(target) as new, cursor() as connection:
@@ -94,30 +108,11 @@ def copy_database(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def attached(path: Path) -> Iterator[str]:
-    """The name under which all cursors can write to a DuckDB file, until the block ends.
-
-    Raises duckdb.Error: the file is in use, or is none of DuckDB's.
-    """
-    engine = _running()
-    alias = engine.attach(path, read_only=False)
-    try:
-        yield alias
-    finally:
-        engine.detach(path, alias, read_only=False)
-
-
-@contextmanager
 def open_file(path: Path, *, read_only: bool = False) -> Iterator[DuckDBPyConnection]:
     """A connection whose tables are those of a DuckDB file, until the block ends.
 
     Raises duckdb.Error: the file is another process's, or is none of DuckDB's.
     """
-    engine = _running()
-    alias = engine.attach(path, read_only=read_only)
-    try:
-        with cursor() as connection:
-            connection.execute(f"USE {alias}")
-            yield connection  # closing it rolls back what was not committed
-    finally:
-        engine.detach(path, alias, read_only=read_only)
+    with attached(path, read_only=read_only) as alias, cursor() as connection:
+        connection.execute(f"USE {alias}")
+        yield connection  # closing it rolls back what was not committed

@@ -466,8 +466,8 @@ class World:
         """A code that was refused once gives way to others, so only their number is known; and
         the state knows all codes of ours that the account has.
 
-        Where clocks differ by minutes, an import whose answer was lost is not recognised: its codes
-        are uploaded again, and refused, since they are there.
+        Of an import that hung and ended after all the state does not know: its codes are uploaded
+        again, and refused, since they are there.
         """
         codes = [c["code"] for c in self.account.account.list("coupons")]
         ours = {code for code in codes if not code.startswith("OLD-")}

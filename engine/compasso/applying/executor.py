@@ -240,9 +240,9 @@ class _Run:
         Connectif does not import columns that it does not know (documented, 7.4), and counts the
         rows as done. (A call with such a field is refused, and says so.)
         """
-        missing: set[str] = set()
-        if any(batch.target == "contacts" and batch.columns for batch in batches):
-            missing = {f.key for f in self.state.failures(CONTACT_FIELDS)}
+        if not any(batch.target == "contacts" and batch.columns for batch in batches):
+            return batches
+        missing = {f.key for f in self.state.failures(CONTACT_FIELDS)}
         kept = []
         for batch in batches:
             lacks = sorted(missing & set(batch.columns)) if batch.target == "contacts" else []

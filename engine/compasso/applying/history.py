@@ -136,7 +136,7 @@ def close_run(directory: Path, run_id: str) -> None:
         return
     whole = folder.with_suffix(".parquet")
     files = [*folder.glob("*.parquet"), *([whole] if whole.exists() else [])]
-    if len(files) == 1 and not whole.exists():
+    if len(files) == 1:
         files[0].replace(whole)  # it is in order already
     elif files:
         merge_files(files, whole)

@@ -173,15 +173,9 @@ class Client:
         Raises LostAnswer when nobody knows, also after 5xx; CompassoError; Unreachable.
         """
         return await self._repeat(
-            lambda: self._once(
-                call.method,
-                call.path,
-                claim,
-                call=call,
-                leaving=leaving,
-                without_effect=without_effect,
-            ),
+            lambda: self._once(call.method, call.path, claim, call=call, leaving=leaving),
             once_only=True,
+            without_effect=without_effect,
         )
 
     async def pause(self, attempt: int, *, at_least: float = 0.0) -> None:
@@ -293,9 +287,14 @@ class Client:
         return f"{path}?{parts.query}" if parts.query else path
 
     async def _repeat(
-        self, once: Callable[[], Awaitable[Answer]], *, once_only: bool = False
+        self,
+        once: Callable[[], Awaitable[Answer]],
+        *,
+        once_only: bool = False,
+        without_effect: Callable[[], None] = lambda: None,
     ) -> Answer:
-        """Try until there is an answer; with `once_only`, only while no try had an effect."""
+        """Try until there is an answer; with `once_only`, only while no try had an effect, and
+        `without_effect` is told of each of these."""
         caller = next(self._callers)
         attempt = refusals = 0
         answer: Answer | None = None
@@ -308,6 +307,7 @@ class Client:
             if answer is not None and answer.status < 500:
                 if answer.status != 429:
                     return answer
+                without_effect()
                 refusals += 1  # the budget waits as long as the server said
                 if refusals >= _REFUSALS:
                     raise Unreachable(self.base_url, f"refused {refusals} times (429)")
@@ -315,6 +315,7 @@ class Client:
             if once_only and (lost is None or lost.left):
                 over = answer is not None and answer.status in _OVER
                 raise lost or LostAnswer(self._breaker.last, over=over)
+            without_effect()
             attempt += 1
             if self._breaker.open:
                 continue
@@ -376,7 +377,6 @@ class Client:
         claim: Claim | Priority,
         call: ApiCall | None = None,
         leaving: Callable[[], None] = lambda: None,
-        without_effect: Callable[[], None] = lambda: None,
         **more: Any,
     ) -> Answer:
         if isinstance(claim, Priority):
@@ -401,10 +401,7 @@ class Client:
             response = await self._http.request(method, path, headers=headers, **more)
         except httpx.TransportError as error:
             failed = type(error).__name__
-            left = not isinstance(error, _NEVER_LEFT)
-            if not left:
-                without_effect()
-            raise LostAnswer(failed, left=left) from error
+            raise LostAnswer(failed, left=not isinstance(error, _NEVER_LEFT)) from error
         except httpx.InvalidURL as error:
             raise CompassoError.say(f"base_url is not an address: {self.base_url}") from error
         finally:
@@ -417,8 +414,6 @@ class Client:
             name = f"{method} /{path.lstrip('/').split('/', 1)[0].split('?', 1)[0]}"
             self.observe(Seen(name, status, started, self.clock.now(), failed))
         _refuse(response)
-        if response.status_code == 429:
-            without_effect()
         return _answer(response)
 
 

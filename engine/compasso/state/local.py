@@ -60,8 +60,6 @@ class LocalState:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._forms: dict[str, Form | None] = {}  # as commits have left them, while locked
-        self._locked: set[str] = set()
         (directory / "records").mkdir(parents=True, exist_ok=True)
 
     @property
@@ -108,8 +106,6 @@ class LocalState:
         return seen if seen and serial == facts.get("serial", "0") else None
 
     def form(self, sync: str) -> Form | None:
-        if sync in self._forms:
-            return self._forms[sync]
         return Form.of(self._meta(sync, "form"))
 
     def name_of(self, sync: str, key: str) -> str:
@@ -192,7 +188,6 @@ class LocalState:
             connection.execute("DELETE FROM meta WHERE name IN ('form', 'digest_basis')")
             self._move_on(connection)
             connection.commit()
-        self._forms.pop(sync, None)
         return int(row[0]) if row else 0
 
     def remove(self, sync: str, keys: Sequence[str]) -> int:
@@ -319,8 +314,6 @@ class LocalState:
                 serial = str(int(known.meta.get("serial") or 0) + 1)
                 self._put(connection, {"serial": serial, "last_plan": commit.plan_id}, known.meta)
             connection.commit()
-        if commit.sync in self._locked:
-            self._forms[commit.sync] = form or Form.of(known.meta.get("form"))
 
     def complete(
         self,
@@ -414,9 +407,6 @@ class LocalState:
                     "utf-8",
                 )
                 stack.callback(info.unlink, missing_ok=True)
-                stack.callback(self._forms.pop, sync, None)
-                self._locked.add(sync)
-                stack.callback(self._locked.discard, sync)
             yield
 
     def _path(self, sync: str) -> Path:

@@ -37,7 +37,7 @@ QUEUE = 5  # documented: at most so many exports may wait
 PATIENCE_SECONDS = 2 * 3600.0  # for a full queue, and for an export that does not end
 _DONE = {"finished", "error"}
 _SLOWEST_POLL = 15.0
-_CLOCK_SKEW = timedelta(minutes=2)  # the account's clock and ours may differ by this much
+_CLOCK_SKEW = timedelta(minutes=2)  # what is known of the account's clock may be wrong by this much
 _ADDRESSES = 3  # how many addresses of one file are tried; each lives 100 minutes (documented)
 _LOOK_AFTER = 1.0
 

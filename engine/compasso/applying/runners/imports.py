@@ -32,9 +32,9 @@ _DONE = {"finished", "error", "cancelled"}
 _SLOWEST_POLL = 15.0
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 _KEPT_REFUSED = 10_000  # rows of one import whose place is kept
-# The account's clock may be this much behind ours. Not more: an import of an earlier, killed apply
-# must not be taken for this one, whose rows would then never arrive. Where the clocks differ more,
-# the file is sent a second time, and the same rows twice are the same as once.
+# What is known of the account's clock may be this much ahead of it. Not more: an import of an
+# earlier, killed apply must not be taken for this one, whose rows would then never arrive. Where it
+# differs more, the file is sent a second time, and the same rows twice are the same as once.
 _CLOCK_SKEW = timedelta(seconds=1)
 # Coupon codes twice are not the same as once: the second time they are refused, since they are in
 # the set. And an earlier import of as many codes, unknown to the state, was of these very codes.
