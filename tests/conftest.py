@@ -98,19 +98,40 @@ def sandbox(serve):
     return serve()
 
 
+_MANY_RUNS = 2_000  # in which every kind of fault must be met, the rare ones too
+
+
 def pytest_addoption(parser):
     parser.addoption("--seed", type=int, help="play this seed of the simulation alone")
 
 
-def pytest_terminal_summary(terminalreporter):
+def _simulated(reporter) -> Counter[str]:
     """What the simulation went through, over all workers."""
     total: Counter[str] = Counter()
-    for reports in terminalreporter.stats.values():
+    for reports in reporter.stats.values():
         for report in reports:
             if getattr(report, "when", "") == "call":
                 for name, stats in report.user_properties:
                     if name == "simulation":
                         total += Counter(stats)
+    return total
+
+
+def _never_met(total: Counter[str]) -> list[str]:
+    """The kinds of fault that so many runs should have met, and did not."""
+    from compasso.sandbox.faults import KINDS
+
+    return [k for k in KINDS if total["runs"] >= _MANY_RUNS and not total[f"fault {k}"]]
+
+
+def pytest_sessionfinish(session):
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and not session.exitstatus and _never_met(_simulated(reporter)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter):
+    total = _simulated(terminalreporter)
     if not total:
         return
     terminalreporter.section("simulation")
@@ -125,6 +146,8 @@ def pytest_terminal_summary(terminalreporter):
         f"{total['two at once']:,} times two applies at once, {total['new plans']:,} new plans, "
         f"{total['second plans']:,} second plans found empty"
     )
+    if never := _never_met(total):
+        terminalreporter.line(f"FAILED: faults that were never met: {', '.join(never)}")
     for what in ("fault", "killed"):
         counts = sorted((n, c) for n, c in total.items() if n.startswith(f"{what} "))
         names = ", ".join(f"{n.removeprefix(what).strip()} {c:,}" for n, c in counts)

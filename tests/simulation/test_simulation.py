@@ -88,7 +88,7 @@ def test_many_runs_end_as_if_nothing_had_happened(part, folder, record_property)
     stats = play_many(first, last, folder)
     record_property("simulation", dict(stats))
     if stats["runs"] >= 200:
-        expected = set(KINDS) - {"import_stuck", "export_stuck"}  # rare: the summary counts them
+        expected = set(KINDS) - {"import_stuck", "export_stuck"}  # rare: asked of all runs together
         if not any(Shop(n).has("report") for n in range(first // 100, last // 100)):
             expected -= {k for k in KINDS if k.startswith("export_")} | {"expired_file"}
         assert not {k for k in expected if not stats[f"fault {k}"]}, "every fault must be met"
